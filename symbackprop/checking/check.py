@@ -14,7 +14,7 @@ import itertools
 import linecache
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -83,6 +83,7 @@ LARGER = 5  # where windows of 3 overlap that are 2 apart
 LARGEST_PRODUCT = 64  # of stated sizes: a loop over all of them is run that often
 MOST_SYMBOLS = 4  # that are fixed then
 CASE_OF_THIS = "the sizes given are a case of this"
+MOST_QUESTIONS = 8  # about lengths that have symbols
 MOST_CASES = 4  # sizes of which it is told apart whether they are 1
 TOO_LARGE = 20_000  # entries of inputs of fixed sizes
 LEFT_OUT_SHOWN = 4
@@ -266,23 +267,46 @@ def _freed(case: Case, budget: Budget) -> Verdict | None:
     return Verdict("UNDECIDED", subject, reason=reason)
 
 
-def _with_free_axes(case: Case, large: int = LARGE, long: int = LONG) -> Case | None:
+def _with_free_axes(case: Case, large: int = LARGE, long: int = LONG, kept: Collection[int] = ()) -> Case | None:
     """The same question with symbols for axes of a fixed length, as `freed` has it; None where there are none."""
-    found = freed(case.shapes, case.assume, large, long)
+    found = freed(case.shapes, case.assume, large, long, kept)
     return None if found is None else replace(case, shapes=found[0], assume=found[1])
 
 
 def _with_symbols(case: Case, budget: Budget) -> Verdict | None:
-    """The proof where all axes of a fixed length are symbols, if there is one: sums of three terms are no easier."""
+    """The proof where all axes of a fixed length are symbols, if there is one: sums of three terms are no easier.
+
+    What the code asks of their lengths is answered by those that they have, or they are numbers again, as a kernel's.
+    """
+    kept = set[int]()
     general = _with_free_axes(case, large=0, long=2)
     if general is None:
         return None
-    try:
-        traced = general.trace(None, budget.left)
-    except SymbackpropError:
+    lengths = {f"n{n}": n for shape in case.shapes.values() for n in shape if isinstance(n, int)}
+    for _ in range(MOST_QUESTIONS):
+        try:
+            traced = general.trace(None, budget.left)
+            break
+        except (NeedsConcreteSizes, ShapesDoNotFit) as stop:
+            asked = list(itertools.chain(*stop.questions))
+            answers = [text for text in asked if _meets(text, lengths) and text not in (general.where or "")]
+            kept |= set() if answers else {lengths[s] for s in getattr(stop, "symbols", ()) if s in lengths}
+            free = _with_free_axes(case, large=0, long=2, kept=kept)
+            if free is None or (free.shapes == general.shapes and not answers):
+                return None
+            general = replace(free, where=", ".join(filter(None, (general.where, *answers[:1]))) or None)
+        except SymbackpropError:
+            return None
+    else:
         return None
     verdict = decide_pair(traced, f"gradients of {name_of(case.forward)}", _scope(traced), budget)
-    return replace(verdict, notes=(*verdict.notes, CASE_OF_THIS)) if verdict.status == "PROVED" else None
+    if verdict.status != "PROVED":
+        return None
+    if general.where != case.where:  # it is one of lengths that answer as those given do
+        open_sizes = dict.fromkeys(w for shape in case.shapes.values() for w in _text(shape))
+        scope = f"all sizes of {', '.join(open_sizes)}, the others as given" if open_sizes else GIVEN_SIZES
+        verdict = replace(verdict, scope=scope)
+    return replace(verdict, notes=(*verdict.notes, CASE_OF_THIS))
 
 
 def _checked(case: Case, budget: Budget, cases: int = 0) -> Verdict:

@@ -116,6 +116,7 @@ class Composition:
         deadline: the work by which it must have ended.
         alike: the numbers of all tensors, where they are known already.
         explicit: whether recurrences are sought to be told as sums over steps.
+        sums: whether sums over axes of a few entries stay sums; else they are written out.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class Composition:
         deadline: float,
         alike: Lookalikes | None = None,
         explicit: bool = False,
+        sums: bool = False,
     ) -> None:
         self.derived, self.claimed, self.deadline = derived, claimed, deadline
         self._forward = frozenset(e.tensor for e in question.forward.equations)
@@ -144,7 +146,7 @@ class Composition:
         self.program = joined(derived, claimed)
         self._order = {t: k for k, t in enumerate(self.program.tensors)}
         longest = max((_length(n) for e in self.program.equations for n in e.tensor.shape), default=0)
-        self.expanded = min(longest, LONGEST_WRITTEN_OUT)
+        self.expanded = 0 if sums else min(longest, LONGEST_WRITTEN_OUT)
         self.cuts = CutPoints(facts, derived.known, expanded=self.expanded)
         self._plain: CutPoints | None = None  # with the equations as they are written
         self._names, self._recipes = names_that_matter(self.program), question.told_lemmas

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 LARGE = 10_000  # entries of all inputs together: from there on symbols are tried first
 LONG = 12  # axes that get a symbol; shorter ones may be meant as they are, such as the 3 of a kernel
@@ -15,13 +15,14 @@ Shapes = Mapping[str, Sequence[str | int]]
 
 
 def freed(
-    shapes: Shapes, assume: Mapping[str, str], large: int = LARGE, long: int = LONG
+    shapes: Shapes, assume: Mapping[str, str], large: int = LARGE, long: int = LONG, kept: Collection[int] = ()
 ) -> tuple[dict[str, tuple[str | int, ...]], dict[str, str]] | None:
     """Shapes and assumptions with a symbol for each long axis, equal for equal numbers; None where arrays are small.
 
     Args:
         large: entries that are enough.
         long: the length from which on an axis gets a symbol.
+        kept: lengths that stay numbers.
 
     Example:
         >>> freed({"x": (1000, 64), "y": (1000,)}, {"y": "labels:64"})
@@ -34,7 +35,7 @@ def freed(
     numbers = [[n for n in shape if isinstance(n, int) and not isinstance(n, bool)] for shape in shapes.values()]
     if sum(math.prod(ns) for ns in numbers if ns) < large:
         return None
-    names = {n: f"n{n}" for ns in numbers for n in ns if n >= long}
+    names = {n: f"n{n}" for ns in numbers for n in ns if n >= long and n not in kept}
     text = " ".join(str(n) for shape in shapes.values() for n in shape)
     if not names or any(re.search(rf"\b{name}\b", text) for name in names.values()):
         return None

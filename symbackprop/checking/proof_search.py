@@ -17,7 +17,7 @@ from symbackprop.checking.lookalikes import Lookalikes
 from symbackprop.checking.question import Question
 from symbackprop.checking.verdict import Lemma
 from symbackprop.errors import BudgetError, UnsupportedError
-from symbackprop.expression.build import ZERO, MatrixEntry, Tensor, nodes_once
+from symbackprop.expression.build import ONE, ZERO, MatrixEntry, Number, Tensor, nodes_once
 from symbackprop.expression.program import Equation, Program, defined_once
 from symbackprop.expression.recurrence import recurrent
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
@@ -35,6 +35,7 @@ class Strategy(NamedTuple):
         written_out: whether sums over a fixed number of values are written out though other sizes are free.
         assuming: whether what is assumed of inputs may be made use of: what does without has a condition less.
         explicit: whether recurrences are sought to be told as sums over steps.
+        sums: of a composed proof, whether sums over axes of a few entries stay sums.
     """
 
     limit: int
@@ -42,11 +43,13 @@ class Strategy(NamedTuple):
     written_out: bool = False
     assuming: bool = True
     explicit: bool = False
+    sums: bool = False
 
 
 WHOLE = Strategy(UNLIMITED, "whole")
 COMPOSED = Strategy(0, "composed")
 EXPLICIT = Strategy(0, "composed", explicit=True)
+IN_SUMS = Strategy(0, "composed", sums=True)
 UNCONDITIONAL = Strategy(0, "composed", assuming=False)
 OF_MATRICES = Strategy(UNLIMITED, "whole, of matrices")
 WRITTEN = Strategy(UNLIMITED, "written out", True)
@@ -118,7 +121,14 @@ class Sides:
             own = recurrent(self.claimed.equations).keys() - {e.tensor for e in self.derived.equations}
             # steps on one side alone are met by what they add up to
             return (COMPOSED, EXPLICIT) if derived and own else (EXPLICIT, COMPOSED)
-        return (COMPOSED, WHOLE) if self.is_long or self.by_name else (WHOLE, COMPOSED)
+        found = (COMPOSED, WHOLE) if self.is_long or self.by_name else (WHOLE, COMPOSED)
+        return (*found, IN_SUMS) if self.has_short_axes else found
+
+    @property
+    def has_short_axes(self) -> bool:
+        """True if sums over some axis may be written out."""
+        axes = (n for e in self.equations.values() for n in e.tensor.shape)
+        return any(isinstance(n, Number) and n is not ONE for n in axes)
 
     @property
     def expanded(self) -> int:
@@ -131,11 +141,13 @@ class Sides:
         return Resolver(self.equations.values(), self.derived.facts, self.derived.known, limit=limit, expanded=expanded,
                         seconds=seconds)  # fmt: skip
 
-    def composition(self, budget: Budget, *, assuming: bool = True, explicit: bool = False) -> Composition:
+    def composition(
+        self, budget: Budget, *, assuming: bool = True, explicit: bool = False, sums: bool = False
+    ) -> Composition:
         """The walk over both programs, still to be begun."""
         derived = self.derived if assuming else replace(self.derived, assumptions=())
         facts = self.derived.facts
-        return Composition(self.question, derived, self.claimed, facts, budget.end, self.alike, explicit)
+        return Composition(self.question, derived, self.claimed, facts, budget.end, self.alike, explicit, sums)
 
     def walked(self, budget: Budget) -> Composition:
         """The walk over both programs at its end; that of an earlier proof, if that one came to the end."""
@@ -226,7 +238,7 @@ def _at_once(sides: Sides, pairs: Pairs, strategy: Strategy, budget: Budget) -> 
 
 def _composed(sides: Sides, pairs: Pairs, strategy: Strategy, budget: Budget) -> Attempt:
     """By a chain of lemmas about the tensors of the claimed program."""
-    composition = sides.composition(budget, assuming=strategy.assuming, explicit=strategy.explicit)
+    composition = sides.composition(budget, assuming=strategy.assuming, explicit=strategy.explicit, sums=strategy.sums)
     lines = sides.derived.by_tensor
     nothing = {t for t, line in lines.items() if line.value is ZERO}
     proof = composition.proof({n: (own, None if other in nothing else other) for n, (own, other) in pairs.items()})
