@@ -47,7 +47,9 @@ class AtKinks:
         self.question, self.movable, self.rng = question, movable, rng
         self.unmet = list(equalities)
         lines = question.forward.equations
-        constants = any(isinstance(n, Apply) and n.function is STOP_GRADIENT for e in lines for n in nodes_once(e.value))
+        constants = any(
+            isinstance(n, Apply) and n.function is STOP_GRADIENT for e in lines for n in nodes_once(e.value)
+        )
         self._has_slopes = not question.truths and not constants  # what counts as a constant has a slope all the same
         self._forward, self._claimed = Evaluator(question.forward, FIELD), Evaluator(question.claimed, FIELD)
         with FIELD.working():
