@@ -102,7 +102,7 @@ class AtKinks:
         entries = [(way[t][p], v) for t, claim in asked for p, v in claim.items()]
         if slope is None or any(isinstance(v, Missing) for _, v in entries):
             return True
-        claimed = sum(w * to_float(v) for w, v in entries)
+        claimed = math.fsum(float(w) * to_float(v) for w, v in entries)
         return abs(claimed - to_float(slope)) <= PLAIN * max(1.0, abs(to_float(slope)))
 
     def _cost(self, point: Point) -> tuple[dict[Tensor, Array], Value]:
