@@ -515,7 +515,7 @@ class _Finder:
         buffers = tuple(b for b in plan.cleared if self._is_buffer(plan, b, layer, result))
         if buffers != plan.cleared:
             plan = replace(plan, cleared=buffers)
-            return self._completed(plan, *self._run(plan))
+            return self._completed(plan, *self._after_forward(plan))
         gradients = self._gradients(plan, layer, returned, before)
         self._unnamed = {} if isinstance(self.subject, type) else self._find_unnamed(plan, layer, returned, before)
         if not gradients and not self._unnamed:
@@ -549,10 +549,17 @@ class _Finder:
             return False
         others = replace(plan, cleared=tuple(b for b in plan.cleared if b != place))
         try:
-            _, kept = self._run_with(others, self.values)
+            _, kept = self._after_forward(others)
         except _NotRunError:
             return False
         return _same_numbers(result, kept)
+
+    def _after_forward(self, plan: _Plan) -> tuple[Any, Any]:
+        """A fresh layer after its forward pass, and what that returns."""
+        data = {a: self.values[n] for a, n in plan.forward_arguments.items()}
+        with quietly():
+            layer = _instance(plan, self.values)
+            return layer, self._called(layer, plan.forward, data, plan.fixed[plan.forward])
 
     def _constants(self, plan: _Plan) -> Iterator[Path]:
         """Arrays of decimals that an instance holds, that its methods do not change and nothing is asked about."""
