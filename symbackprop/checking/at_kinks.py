@@ -22,7 +22,8 @@ from symbackprop.evaluation.compile import Array, Compiler, OutOfRangeError, Sta
 from symbackprop.evaluation.exact import Evaluator
 from symbackprop.evaluation.number_types import Missing, TooCloseError, Value, ball
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import Tensor
+from symbackprop.expression.build import Apply, Tensor, nodes_once
+from symbackprop.expression.functions import STOP_GRADIENT
 
 FIELD = ball(256)
 STEPS = (2.0**-30, -(2.0**-30), 2.0**-40, -(2.0**-40))
@@ -45,6 +46,11 @@ class AtKinks:
     ) -> None:
         self.question, self.movable, self.rng = question, movable, rng
         self.unmet = list(equalities)
+        lines = question.forward.equations
+        constants = any(
+            isinstance(n, Apply) and n.function is STOP_GRADIENT for e in lines for n in nodes_once(e.value)
+        )
+        self._has_slopes = not question.truths and not constants  # what counts as a constant has a slope all the same
         self._forward, self._claimed = Evaluator(question.forward, FIELD), Evaluator(question.claimed, FIELD)
         with FIELD.working():
             compiler = Compiler(FIELD)
@@ -54,7 +60,7 @@ class AtKinks:
 
     def wrong(self, point: Point) -> Examination | None:
         """The claim beside a slope that it is not, where the forward pass is smooth; thresholds met are noted."""
-        if self.question.truths or point.functions:
+        if not self._has_slopes or point.functions:
             self.unmet = []
             return None
         with FIELD.working():
@@ -69,6 +75,35 @@ class AtKinks:
                 return None if self.question.infinities else self._compared(point, cost, claims)
             except UNUSABLE:
                 return None
+
+    def wrong_beside_ties(self, point: Point) -> Examination | None:
+        """The claim beside a slope that it is not, at a point of no threshold: entries that are always equal, as those
+        of x*x.T are, may all be the largest, and be counted as many times."""
+        if not self._has_slopes or point.functions or self.question.infinities:
+            return None
+        with FIELD.working():
+            try:
+                arrays, cost = self._cost(point)
+                given = {
+                    t: arrays[t] if t in arrays else given_entries(t, point, FIELD)
+                    for t in self._claimed.program.inputs
+                }
+                claims = self._claimed.run(point.values(FIELD), given)
+                along = self._along_a_direction(point, cost, claims)
+                return None if along else self._compared(point, cost, claims, math.inf)
+            except UNUSABLE:
+                return None
+
+    def _along_a_direction(self, point: Point, cost: Value, claims: dict[Tensor, Array]) -> bool:
+        """Whether all claims together are the slope along a random direction, as far as there is one."""
+        asked = [(t, claims[c]) for t, c in self.question.pairs.values() if t in self.movable]
+        way = {t: self._direction(point.inputs[t]) for t, _ in asked}
+        slope = self._slope(point, way, cost)
+        entries = [(way[t][p], v) for t, claim in asked for p, v in claim.items()]
+        if slope is None or any(isinstance(v, Missing) for _, v in entries):
+            return True
+        claimed = math.fsum(float(w) * to_float(v) for w, v in entries)
+        return abs(claimed - to_float(slope)) <= PLAIN * max(1.0, abs(to_float(slope)))
 
     def _cost(self, point: Point) -> tuple[dict[Tensor, Array], Value]:
         inputs = {t: given_entries(t, point, FIELD) for t in self._forward.program.inputs}
@@ -93,13 +128,15 @@ class AtKinks:
                     self.unmet.remove(site)
                     break
 
-    def _compared(self, point: Point, cost: Value, claims: dict[Tensor, Array]) -> Examination | None:
+    def _compared(
+        self, point: Point, cost: Value, claims: dict[Tensor, Array], most: float = ENTRIES
+    ) -> Examination | None:
         if not self._is_smooth(point, cost):
             return None
         for name, (tensor, claim) in self.question.pairs.items():
             if tensor not in self.movable:
                 continue
-            for position in self._entries(point, tensor):
+            for position in self._entries(point, tensor, most):
                 unit = np.zeros_like(point.inputs[tensor])
                 unit[position] = 1.0
                 slope = self._slope(point, {tensor: unit}, cost)
@@ -111,7 +148,7 @@ class AtKinks:
                     return Examination(point, FIELD, {name: claims[claim]}, {name: {position: slope}}, {})
         return None
 
-    def _entries(self, point: Point, tensor: Tensor) -> Iterator[tuple[int, ...]]:
+    def _entries(self, point: Point, tensor: Tensor, most: float) -> Iterator[tuple[int, ...]]:
         """Some entries of an input, first those that stand alone: one that was moved to a threshold."""
         array = point.inputs[tensor]
         values, counts = np.unique(np.abs(array), return_counts=True)
@@ -119,7 +156,7 @@ class AtKinks:
         places = list(np.ndindex(*array.shape))
         self.rng.shuffle(places)
         places.sort(key=lambda p: (float(array[p]) not in (0.0, 1.0, -1.0), rare[abs(float(array[p]))]))
-        yield from places[:ENTRIES]
+        yield from places[: int(min(most, len(places)))]
 
     def _is_smooth(self, point: Point, cost: Value) -> bool:
         """Whether the cost is as good as linear around a point, in whatever direction all inputs move together."""

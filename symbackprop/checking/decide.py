@@ -45,6 +45,7 @@ from symbackprop.checking.refute import (
     Stage,
     cross_examine,
     refute,
+    refute_beside_ties,
     refute_on_thresholds,
     refute_outside,
     wrong_gradients,
@@ -73,6 +74,7 @@ from symbackprop.rendering.text import to_text
 SLIGHT = 1e-3  # a relative difference that rounded constants make
 UNEXAMINED = "the normal forms are equal, but no point was found at which numbers could cross-examine the proof"
 DISAGREES = "internal error: the proof and the numbers disagree; please report this case"
+BESIDE_TIES = 12  # points at which entries may always be equal that a largest one is taken of
 MOST_SUSPICIOUS = 3  # points
 ENOUGH_POINTS = 3  # in floating point, where one exact point of a whole model takes seconds
 
@@ -477,6 +479,7 @@ def _where_it_does_not_hold(goal: ProofGoal, open: bool, at_kinks: bool) -> tupl
     """
     seconds = SHARES["outside"].seconds
     found, unmet = refute_on_thresholds(goal.question, seconds, at_kinks)
+    found = found or refute_beside_ties(goal.question, seconds, 1 if goal.is_long else BESIDE_TIES)
     if found is None and open:
         found = refute_outside(goal.question, seconds)
     return found, unmet

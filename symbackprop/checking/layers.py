@@ -513,6 +513,10 @@ class _Finder:
         before = {path: np.copy(v) for path, v in _walk(layer) if isinstance(v, (np.ndarray, float, int, np.generic))}
         with quietly():
             returned = self._called(layer, self.backward, values, fixed)
+        buffers = tuple(b for b in plan.cleared if self._is_buffer(plan, b, layer, result))
+        if buffers != plan.cleared:
+            plan = replace(plan, cleared=buffers)
+            return self._completed(plan, *self._after_forward(plan))
         gradients = self._gradients(plan, layer, returned, before)
         self._unnamed = {} if isinstance(self.subject, type) else self._find_unnamed(plan, layer, returned, before)
         if not gradients and not self._unnamed:
@@ -534,6 +538,29 @@ class _Finder:
                 like = np.shape(_held(layer, paths[0])) if paths else None
                 if path not in parameters and isinstance(held, np.ndarray) and np.shape(held) == like:
                     yield name, path
+
+    def _is_buffer(self, plan: _Plan, place: tuple[str, Path], layer: Any, result: Any) -> bool:
+        """True if an array is one for a gradient, not a gain or a mask of such a name: the backward pass has written
+        it, and the forward pass does not read it.
+
+        Args:
+            layer, result: one with zeros in it, after both passes, and what its forward pass has returned.
+        """
+        if not np.any(_held(layer, place[1])):
+            return False
+        others = replace(plan, cleared=tuple(b for b in plan.cleared if b != place))
+        try:
+            _, kept = self._after_forward(others)
+        except _NotRunError:
+            return False
+        return _same_numbers(result, kept)
+
+    def _after_forward(self, plan: _Plan) -> tuple[Any, Any]:
+        """A fresh layer after its forward pass, and what that returns."""
+        data = {a: self.values[n] for a, n in plan.forward_arguments.items()}
+        with quietly():
+            layer = _instance(plan, self.values)
+            return layer, self._called(layer, plan.forward, data, plan.fixed[plan.forward])
 
     def _constants(self, plan: _Plan) -> Iterator[Path]:
         """Arrays of decimals that an instance holds, that its methods do not change and nothing is asked about."""
@@ -682,6 +709,16 @@ def _parameter_name(layer: Any, path: Path) -> str:
 
 def _shown(step: Any, k: int) -> str:
     return f"[{step}]" if isinstance(step, int) else f".{step}"
+
+
+def _same_numbers(left: Any, right: Any) -> bool:
+    """True if two outputs of one layer, or what it hands over to its backward pass, hold the same numbers."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_same_numbers(left[k], right[k]) for k in left)
+    if isinstance(left, (tuple, list)) and isinstance(right, (tuple, list)):
+        return len(left) == len(right) and all(map(_same_numbers, left, right))
+    number = (np.ndarray, float, int, np.generic)
+    return not isinstance(left, number) or np.array_equal(left, right, equal_nan=True)
 
 
 def _is_upstream(argument: str, output: Any) -> bool:

@@ -9,6 +9,7 @@ proved.
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,6 +29,7 @@ from symbackprop.errors import MalformedError, UnsupportedError
 from symbackprop.evaluation.compile import OutOfRangeError
 from symbackprop.evaluation.number_types import FLOAT, Field, TooCloseError, ball
 from symbackprop.evaluation.point import Point
+from symbackprop.expression.build import Extremum, nodes_once
 from symbackprop.normal_form.work_time import worked
 from symbackprop.rendering.text import to_text
 
@@ -282,6 +284,26 @@ def refute_on_thresholds(
             if director.crosses(site, base, given):
                 return None, f"{to_text(site.difference)} == 0"
     return None, ""
+
+
+def refute_beside_ties(question: Question, seconds: float, points: int) -> Counterexample | None:
+    """A point at which the claim is no slope of the forward pass, where that takes a largest of several entries.
+
+    Its derivative counts each entry that is the largest. That is right where no two entries tie, and some always do.
+
+    Args:
+        points: how many are looked at.
+    """
+    if not any(isinstance(n, Extremum) for e in question.forward.equations for n in nodes_once(e.value)):
+        return None
+    search = Search(question, seconds)
+    kinks = AtKinks(question, search.sampler.real_inputs, [], search.rng)
+    for sizes in itertools.islice(itertools.cycle(search.sampler.size_choices()[:4]), points):
+        point = search.sampler.point(sizes)
+        found = kinks.wrong_beside_ties(point) if search.fits(point) and not search.late() else None
+        if found is not None:
+            return counterexample(question, found)
+    return None
 
 
 def _wrong_shape(found: Examination) -> MalformedError:

@@ -166,3 +166,31 @@ def test_jump_is_no_slope():
         lambda x: np.where(x == 0.5, 0.0, x), lambda dout, x: {"x": dout * (x != 0.5)}, shapes={"x": ("N",)}
     )
     assert verdict.status == "PROVED"
+
+
+def test_entries_that_are_always_equal_are_one_largest():
+    """x*x.T is symmetric: off the diagonal its largest entry stands at two places, and is counted once."""
+
+    def forward(x):
+        return (x * x.T).max()
+
+    def twice(dout, x):
+        s = x * x.T
+        return {"x": 2 * dout * (s == s.max()) * x.T}
+
+    def once(dout, x):
+        s = x * x.T
+        return {"x": 2 * dout * (s == s.max()) * x.T / (s == s.max()).sum()}
+
+    assert sb.check(forward, twice, shapes={"x": ("N", "N")}).status == "REFUTED"
+    assert sb.check(forward, once, shapes={"x": ("N", "N")}).status == "PROVED"
+
+
+def test_what_counts_as_a_constant_is_compared_with_no_slope():
+    torch = pytest.importorskip("torch")
+
+    def forward(x, y):
+        return y.detach() * y + torch.relu(x) - torch.relu(-x)
+
+    verdict = sb.check(forward, lambda dout, x, y: (dout, dout * y), shapes={"x": ("N",), "y": ("N",)})
+    assert verdict.for_all_sizes

@@ -569,3 +569,65 @@ class Attention:
 def test_scores_in_units_of_a_root_are_met():
     verdict = sb.check(Attention(4, 2), shapes={"x": ("B", "T", "D")})
     assert (verdict.status, set(verdict.claims)) == ("PROVED", {"x", "Wq", "Wk", "Wv"})
+
+
+# --- arrays with the name of a gradient that are none
+
+
+class Gained:
+    """`gb` is the gain of the bias; a gradient of b is often called so."""
+
+    power = 1
+
+    def __init__(self):
+        self.W, self.b, self.gb = np.full((3, 2), 0.5), np.ones(2), np.array([2.0, 3.0])
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.gb * self.b
+
+    def backward(self, dout):
+        self.dW, self.db = self.x.T @ dout, self.gb**self.power * dout.sum(axis=0)
+        return dout @ self.W.T
+
+
+class Decayed:
+    """`decay` holds an array for each parameter, as dictionaries of gradients do."""
+
+    power = 1
+
+    def __init__(self):
+        self.W, self.decay = np.full((3, 2), 0.5), {"W": np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]])}
+
+    def forward(self, x):
+        self.x = x
+        return x @ (self.W * self.decay["W"])
+
+    def backward(self, dout):
+        self.dW = self.x.T @ dout * self.decay["W"] ** self.power
+        return dout @ (self.W * self.decay["W"]).T
+
+
+class Fast:
+    """The forward pass reads what the backward pass leaves."""
+
+    power = 1
+
+    def __init__(self):
+        self.W, self.dW = np.ones((3, 2)), np.full((3, 2), 7.0)
+
+    def forward(self, x):
+        self.x = x
+        return x @ (self.W + self.dW**2)
+
+    def backward(self, dout):
+        dx = dout @ (self.W + self.dW ** (self.power + 1)).T
+        self.dW = self.x.T @ dout
+        return dx
+
+
+@pytest.mark.parametrize("kind", [Gained, Decayed, Fast])
+def test_gains_and_masks_with_the_name_of_a_gradient_are_not_cleared(kind):
+    assert sb.check(kind(), shapes={"x": ("N", 3), "W": (3, 2)}).status == "PROVED"
+    wrong = type(kind.__name__, (kind,), {"power": 2})
+    assert sb.check(wrong(), shapes={"x": ("N", 3), "W": (3, 2)}).status == "REFUTED"

@@ -86,3 +86,18 @@ def test_a_mask_goes_on_hiding_what_is_not_finite():
     result = compiled(p=np.ones((2, 3)), w=np.array([1.0, 2.0, 0.0]), dout=np.ones(2))
     assert np.isclose(result["J"], np.log(2))
     assert np.isfinite(result["p_bar"]).all()
+
+
+def test_a_temporary_and_its_target_with_one_name_have_two_buffers():
+    def forward(x, w, v):
+        lengths = (w * w).sum(axis=1)
+        return np.where(lengths > 0, (x @ x.T) / np.sqrt((w * w).sum(axis=1)), 0.0) @ v
+
+    shapes = {"x": ("N", "D"), "w": ("N", "D"), "v": ("N", "H")}
+    draw = np.random.default_rng(3)
+    arrays = {n: draw.normal(size=[SIZES[axis] for axis in shape]) for n, shape in shapes.items()}
+    dout = draw.normal(size=(SIZES["N"], SIZES["H"]))
+    result = sb.compile(sb.trace(forward, shapes))(**arrays, dout=dout)
+    assert np.isclose(result["J"], (forward(**arrays) * dout).sum())
+    for name, wanted in differences(forward, arrays, dout).items():
+        assert np.allclose(result[f"{name}_bar"], wanted, atol=1e-6)

@@ -214,3 +214,64 @@ def test_a_torch_function_inside_a_module():
     program = sb.trace(Layer(), {"x": ("N", 3)})
     assert sb.prove(program).status == "PROVED"
     assert "where both have a value, the derivative rule of Swish is that of its formula (shown)" in program.conditions
+
+
+def test_jax_goes_on_with_what_fwd_returns():
+    jax = pytest.importorskip("jax")
+    inner = jax.custom_vjp(lambda x: x * 1.0)
+    inner.defvjp(lambda x: (2 * x, None), lambda _, g: (g,))  # where it is differentiated, its value is 2*x
+    verdict = sb.check(lambda x: inner(x) ** 2, lambda dout, x: 2 * x * dout, shapes={"x": ("N",)})
+    assert verdict.status == "UNDECIDED" and "was not shown" in verdict.reason
+
+
+def test_an_output_of_a_torch_function_without_a_gradient_is_a_constant():
+    torch = pytest.importorskip("torch")
+
+    class Pair(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            y, z = torch.tanh(x), x * x
+            ctx.save_for_backward(y)
+            ctx.mark_non_differentiable(z)
+            return y, z
+
+        @staticmethod
+        def backward(ctx, g, _):
+            (y,) = ctx.saved_tensors
+            return g * (1 - y * y)
+
+    def product(x):
+        y, z = Pair.apply(x)
+        return y * z
+
+    def as_torch(dout, x):
+        return dout * (1 - torch.tanh(x) ** 2) * x * x
+
+    def of_the_formula(dout, x):
+        return as_torch(dout, x) + dout * torch.tanh(x) * 2 * x
+
+    assert sb.check(product, as_torch, shapes={"x": ("N",)}).for_all_sizes
+    assert sb.check(product, of_the_formula, shapes={"x": ("N",)}).status == "REFUTED"
+
+
+def test_torch_sends_nothing_to_tensors_in_a_list():
+    torch = pytest.importorskip("torch")
+
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, scales):
+            ctx.scale = scales[0]
+            return x * scales[0]
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.scale, None
+
+    shapes = {"x": ("N",), "w": ("N",)}
+    for of_w in (lambda dout, x: dout * x, lambda dout, x: torch.zeros_like(x)):
+        verdict = sb.check(
+            lambda x, w: Scaled.apply(x, [w]),
+            lambda dout, x, w, of_w=of_w: (dout * w, of_w(dout, x)),
+            shapes=shapes,
+        )
+        assert verdict.status == "UNDECIDED" and "was not shown" in verdict.reason

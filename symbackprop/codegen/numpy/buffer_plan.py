@@ -267,7 +267,9 @@ class Plan:
             if buffer.shape == shape:
                 self.free.remove(buffer)
                 return buffer
-        buffer = OutBuffer(name or self.names.numbered("s"), shape)
+        if name is None or any(name == other.name for other in self.buffers):  # a temporary may share its target's name
+            name = self.names.numbered("s")
+        buffer = OutBuffer(name, shape)
         self.buffers.append(buffer)
         return buffer
 

@@ -10,13 +10,28 @@ are, and is refused, or named as a condition.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.reverse_mode import CotangentBuilder, with_cost
 from symbackprop.errors import ProofError, TraceError, UnsupportedError
-from symbackprop.expression.build import ONE, ZERO, Entry, Expr, Index, Tensor, mentioned, substitute
+from symbackprop.expression.build import (
+    ONE,
+    ZERO,
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Index,
+    Kronecker,
+    Tensor,
+    children,
+    mentioned,
+    substitute,
+)
+from symbackprop.expression.functions import STOP_GRADIENT
 from symbackprop.expression.program import Equation, Program, symbols
 from symbackprop.expression.recurrence import in_order
 from symbackprop.frontends.numpy.array import Array, Buffer, array
@@ -91,24 +106,34 @@ def is_rule_of(
     """True if a derivative rule sends back what the formula does that computed the outputs from the leaves.
 
     That is shown for cotangents that are free: the kernel replays the formula's derivative, and the normal form finds
-    the rule equal to it.
+    the rule equal to it. A formula that reads more than its leaves, as a tensor in a list, has no derivative by that.
 
     Args:
         rule: from the cotangents of the outputs, what it sends to each leaf; None for nothing.
     """
     session = current()
+    if _reads_past(outputs, {one.tensor for one in leaves}):
+        return False
     free = [session.new_tensor("upstream", (*(i.size for i in _loops()), *o.axes)) for o in outputs]
     cotangents = [_array(t, _loops()) for t in free]
     try:
         derived, claimed = pulled_back(outputs, cotangents, leaves, replayed=True), rule(cotangents)
     except ProofError:
         return False
+    nothing = [array(one.values.axes, lambda _: ZERO) for one in leaves]
+    pairs = zip(derived, claimed, nothing, strict=True)
+    return are_equal((zero if own is None else own, zero if said is None else said) for own, said, zero in pairs)
+
+
+def are_equal(pairs: Iterable[tuple[Array, Any]]) -> bool:
+    """True if the normal form finds both arrays of each pair equal; what that asks for becomes a condition."""
+    session = current()
     resolver = Resolver(session.equations, session.facts_here(), seconds=SECONDS)
-    for one, own, said in zip(leaves, derived, claimed, strict=True):
-        indices = axis_indices(one.values.axes)
-        left, right = (ZERO if v is None else as_array(v).read()(places_of(indices)) for v in (own, said))
-        if said is not None and as_array(said).axes != one.values.axes:
+    for one, other in pairs:
+        indices = axis_indices(one.axes)
+        if as_array(other).axes != one.axes:
             return False
+        left, right = (as_array(v).read()(places_of(indices)) for v in (one, other))
         resolver.equations.update({e.tensor: e for e in session.equations})  # what reading has written down
         if not resolver.equal(left, right):
             return False
@@ -128,6 +153,24 @@ def hide(what: str) -> None:
     """Note that values are computed from here on of which no derivative is asked."""
     for one in current().leaves:
         one.hidden = one.hidden or what
+
+
+def _reads_past(outputs: Sequence[Array], leaves: set[Tensor]) -> bool:
+    """True if values change with data that is none of the leaves and reaches them past these."""
+    values, seen = current().values, set[Tensor]()
+    waiting = [value.buffer.content(axis_indices(value.buffer.shape)) for value in outputs]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (Compare, Kronecker)) or (isinstance(node, Apply) and node.function is STOP_GRADIENT):
+            continue
+        if not isinstance(node, Entry):
+            waiting += children(node)
+        elif node.tensor.kind == "real" and node.tensor not in leaves | seen:
+            if node.tensor not in values:
+                return True
+            seen.add(node.tensor)
+            waiting.append(values[node.tensor])
+    return False
 
 
 def _loops() -> tuple[Index, ...]:
@@ -225,4 +268,4 @@ def _between(ends: list[Tensor], roots: set[Tensor]) -> list[Equation]:
     return list(in_order(e for e in current().equations if e.tensor in reached))
 
 
-__all__ = ["Leaf", "depends_on_a_leaf", "hide", "is_rule_of", "leaf", "leaf_of", "pulled_back"]
+__all__ = ["Leaf", "are_equal", "depends_on_a_leaf", "hide", "is_rule_of", "leaf", "leaf_of", "pulled_back"]

@@ -14,6 +14,7 @@ from symbackprop.frontends.numpy.differentiation import (
     gradients,
     must_be_shown,
     of_a_rule,
+    stopped,
 )
 from symbackprop.frontends.numpy.inner_derivatives import is_rule_of, leaf
 from symbackprop.frontends.numpy.session import as_numpy, guarded
@@ -108,7 +109,8 @@ def _by_shown_rule(cls: Any, args: tuple[Any, ...]) -> Any:
 
     shown = is_rule_of(rule, [bare(outputs[k]) for k in ends], [one for one in leaves if one])
     must_be_shown(cls.own.__name__, shown)
-    return result
+    kept = [o if k in ends or not isinstance(o, Array) else dressed(stopped(bare(o))) for k, o in enumerate(outputs)]
+    return type(result)(kept) if isinstance(result, (tuple, list)) else kept[0]
 
 
 def has_setup(kind: type) -> bool:
