@@ -25,6 +25,7 @@ from symbackprop.audit.judge import (
     decided,
     in_both_orders,
     square_inputs,
+    with_one_hot,
     with_symmetric,
 )
 from symbackprop.audit.layout import Layout, layouts, turns, updates
@@ -224,6 +225,8 @@ class Judge:
     ) -> Setting:
         """What a link is read under."""
         named = frozenset(self.supposed.here | self.supposed.before)
+        entries = (c for y, c in self.facts.one_hot.items() if (y, 0) not in self.facts.zeros)  # as y_c is one
+        restricted = tuple(dict.fromkeys((*restricted, *entries)))
         return Setting(self.env, self.facts, self.lengths, reading or self.reading, key, restricted, named)
 
     def display(self, number: int, display: Display) -> Iterator[Judgement]:
@@ -450,6 +453,7 @@ class Judge:
 
     def under_stated(self, ruling: Ruling, found: Comparison, sides: tuple[Node, ...]) -> Ruling:
         """REFUTED only where single entries, of which the document says y_c = 1, play no part or are so."""
+        ruling = self.under_one_hot(ruling, found, sides)
         if ruling.status != "REFUTED":
             return ruling
         for family in sorted(set(self.facts.constrained) & found.families):
@@ -459,6 +463,17 @@ class Judge:
             if (named and self._singles_out(family, letters, sides)) or also.status != "REFUTED":
                 reason = f"the document says more of single entries of {family} than is used here"
                 return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
+        return ruling
+
+    def under_one_hot(self, ruling: Ruling, found: Comparison, sides: tuple[Node, ...]) -> Ruling:
+        r"""PROVED IF where y_c = 1 and y_{j \neq c} = 0, which the document states, make it true."""
+        for family, letter in self.facts.one_hot.items():
+            named = Symbol(letter) in {n for s in sides for n in walk(s)}
+            single = with_one_hot(found, family, letter, named) if (family, 0) not in self.facts.zeros else None
+            other = decided(single) if single is not None else ruling
+            if other.status == "PROVED":
+                words = f"{family}_{letter} = 1, and the other entries of {family} are 0"
+                return replace(other, conditions=(words, *other.conditions))
         return ruling
 
     def _singles_out(self, family: str, letters: set[str], sides: tuple[Node, ...]) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from symbackprop.audit.cursor import Unreadable
-from symbackprop.audit.expressions import Expressions, bare, scripted, without_power
+from symbackprop.audit.expressions import Expressions, bare, is_letter, length_of_name, scripted
 from symbackprop.audit.rows import cells_of, environment_end, environment_name
 from symbackprop.audit.tokens import Token
 from symbackprop.audit.tree import (
@@ -22,7 +22,6 @@ from symbackprop.audit.tree import (
     Derivative,
     Differential,
     Dots,
-    Fraction,
     Group,
     Listing,
     Matrix,
@@ -51,11 +50,8 @@ from symbackprop.audit.words import (
     OPENINGS,
     RELATIONS,
     RENAMED,
-    SHORT_NAMES,
     SIGNS,
     SPACES,
-    SPELLED_ANYWHERE,
-    SPELLED_WHOLE,
     SWITCHES,
     TEXTS,
     WIDE_SPACES,
@@ -65,9 +61,9 @@ from symbackprop.audit.words import (
 class Commands(Expressions):
     """Reads what a letter or a command begins."""
 
-    def row(self) -> tuple[Chain, ...]:
-        """The chains of a row or a cell; `grammar` reads them."""
-        raise NotImplementedError
+    def name(self, token: Token) -> Node:
+        """What a letter or a command begins."""
+        return self.letters(token) if token.kind == "letter" else self.command(token)
 
     def letters(self, token: Token) -> Node:
         """A letter, or the name that it begins."""
@@ -94,24 +90,6 @@ class Commands(Expressions):
         if is_function(name) or (called and length == len(run)):
             return self.applied(symbol, token)
         return symbol
-
-    def differential_kind(self) -> str:
-        """ "d" if the letter d stands next and directly before a symbol, as in dW; else ""."""
-        token = self.tokens[self.place] if self.place < len(self.tokens) else None
-        after = self.tokens[self.place + 1] if self.place + 1 < len(self.tokens) else None
-        if token is None or after is None or token.text != "d" or (self.scripted and not self.variable_of):
-            return ""
-        follower = next((t for t in self.tokens[self.place + 1 : self.place + 4] if t.text != r"\,"), after)
-        if follower.text in TEXTS or follower.text in NAMED or follower.text in (r"\log", r"\det", r"\ln", r"\exp"):
-            return "d"
-        if after.space or after.start != token.end:
-            return ""
-        if after.kind == "letter":
-            run = self.run_of_letters()
-            name = length_of_name(run, begins=True, called=True, scripted=False) > 1
-            return "" if name else "d"
-        commands = after.text in FONTS or after.text in ACCENTS or after.text[1:] in LETTERS
-        return "d" if after.kind == "command" and commands else ""
 
     def differential(self, kind: str, token: Token) -> Node:
         """What follows d, \\partial or \\Delta."""
@@ -409,54 +387,6 @@ class Commands(Expressions):
             self.tokens[k].kind in ("letter", "number", "command") or self.tokens[k].text in "([{"
         )
 
-    def fraction_of(self, above: list[Token], below: list[Token], span: Span) -> Node:
-        """A fraction, or a derivative where both sides begin with the same differential."""
-        kind, first = _differential_at(above)
-        other, _ = _differential_at(below)
-        rest = above[first:]
-        if kind and kind == other and len(below) > 1 and (rest or kind in ("partial", "d")):
-            return self.derivative(kind, rest, below, span)
-        numerator = self.inside(above, scripted=None).whole()
-        denominator = self.inside(below, scripted=None).whole()
-        return Fraction(numerator, denominator, span=span)
-
-    def derivative(self, kind: str, above: list[Token], below: list[Token], span: Span) -> Node:
-        """A derivative by the variables below the bar; an operator where nothing stands above it."""
-        reader = self.inside(above)
-        order: Node | None = None
-        if reader.next_text() == "^":
-            script = reader.script(reader.take())
-            order = script.items[0] if script is not None and script.items else None
-        of = reader.whole() if reader.peek() is not None else None
-        by: list[Node] = []
-        powers: list[Node | None] = []
-        for tokens in _variables(kind, below):
-            power_reader = self.inside(tokens)
-            power: Node | None = None
-            if power_reader.next_text() == "^":  # \partial^2 below the bar as well
-                script = power_reader.script(power_reader.take())
-                power = script.items[0] if script is not None and script.items else None
-            variable = power_reader.whole()
-            if order is not None and power is None:
-                variable, power = without_power(variable, order)
-            by.append(variable)
-            powers.append(power)
-        if of is not None:
-            return Derivative(kind, "fraction", of, tuple(by), tuple(powers), order, span=span)
-        of = self.operand()
-        return Derivative(kind, "operator", of, tuple(by), tuple(powers), order, span=(span[0], self.last_end()))
-
-    def operand(self) -> Node | None:
-        """What an operator such as d/dx acts on: the product that follows."""
-        following = self.peek()
-        if following is None or not self.operand_starts(following):
-            return None
-        self.check_depth()
-        self.depth += 1
-        of = self.close()
-        self.depth -= 1
-        return of
-
     def environment(self, token: Token) -> Node:
         """Matrices and cases; rows of other environments are read as one expression."""
         first = self.place - 1
@@ -563,37 +493,9 @@ class Commands(Expressions):
         return Matrix("substack", rows, span=(token.start, self.last_end()))
 
 
-_D = (
-    [r"\mathrm", "{", "d", "}"],
-    [r"\text", "{", "d", "}"],
-    [r"\operatorname", "{", "d", "}"],
-    ["{", r"\rm", "d", "}"],
-)
-
-
-def length_of_name(run: str, *, begins: bool, called: bool, scripted: bool) -> int:
-    """How many of the letters make a name; 1 if they are letters side by side."""
-    if run in SPELLED_WHOLE or (called and run in ("sum", "LN", "BN", "CE", "KL")):
-        return len(run) if called or run not in ("sign", "norm", "span", "rank", "vec") or begins else 1
-    if begins and len(run) >= 3 and run in SHORT_NAMES:
-        return len(run)
-    for name in SPELLED_ANYWHERE:
-        if run.startswith(name):
-            return len(name)
-    wordy = len(run) >= 4 and run[1:].islower() and any(c in "aeiouyAEIOUY" for c in run)
-    if begins and wordy and not all(c in "ijklmn" for c in run) and (not scripted or len(set(run)) > 2):
-        return len(run)
-    return 1
-
-
 def is_function(name: str) -> bool:
     """Whether a name is that of a function with an argument."""
     return name in FUNCTIONS or name in ("sum", "Tanh")
-
-
-def is_letter(token: Token) -> bool:
-    """Whether a token is a letter, of whatever alphabet."""
-    return token.kind == "letter" or (token.kind == "command" and token.text[1:] in LETTERS)
 
 
 def _accented(node: Node, accent: str, span: Span) -> Node:
@@ -619,48 +521,3 @@ def extended(chain: Chain, more: Sequence[Node]) -> Chain:
     for node in more:
         last = listed(last, node)
     return replace(chain, members=(*chain.members[:-1], last), span=(chain.span[0], last.span[1]))
-
-
-def _differential_at(tokens: Sequence[Token]) -> tuple[str, int]:
-    """The kind of differential with which an argument begins, and the place after it."""
-    kept = [(k, t) for k, t in enumerate(tokens[:8]) if t.text not in SPACES]
-    if not kept:
-        return "", 0
-    first, token = kept[0]
-    follower = kept[1][1] if len(kept) > 1 else None
-    if token.text == r"\partial":
-        return "partial", first + 1
-    for spelled in _D:
-        if [t.text for _, t in kept[: len(spelled)]] == spelled:
-            return "d", kept[len(spelled) - 1][0] + 1
-    scripted = follower is not None and follower.text in ("_", "'", ",", "+", "-", "=", "/")
-    if token.text == "d" and not scripted:
-        return "d", first + 1
-    if token.text in (r"\delta", r"\Delta") and follower is not None and is_letter(follower):
-        return token.text[1:], first + 1
-    return "", 0
-
-
-def _variables(kind: str, tokens: list[Token]) -> list[list[Token]]:
-    """The variables below a derivative: what stands after each differential."""
-    found: list[list[Token]] = []
-    depth, k = 0, 0
-    while k < len(tokens):
-        here, after = _differential_at(tokens[k:]) if depth == 0 else ("", 0)
-        before = tokens[k - 1].text if k else ""
-        starts = here == kind and before not in ("_", "^") and (kind != "d" or _d_begins(tokens, k, found))
-        if starts and after:
-            found.append([])
-            k += after
-            continue
-        depth += {"{": 1, "(": 1, "[": 1, "}": -1, ")": -1, "]": -1}.get(tokens[k].text, 0)
-        if not found:
-            found.append([])
-        found[-1].append(tokens[k])
-        k += 1
-    return [variable for variable in found if variable] or [[]]
-
-
-def _d_begins(tokens: list[Token], k: int, found: list[list[Token]]) -> bool:
-    """Whether a d below the bar begins another variable: the first does, later ones where a variable stands before."""
-    return not found or (bool(found[-1]) and k + 1 < len(tokens))

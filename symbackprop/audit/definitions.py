@@ -56,12 +56,14 @@ class Definition:
 
     Args:
         place: the number of the formula, and of its link.
+        name: the head as it is written, where it is but a part of a side of its link.
     """
 
     head: Head
     right: Node
     place: tuple[int, int]
     slope: bool = False
+    name: Node | None = None
 
     @property
     def layer(self) -> Layer | None:
@@ -466,15 +468,15 @@ def _name_parts(env: Environment) -> None:
     for known in env.definitions.values():
         for d in known:
             if d.place[0] >= 0 and not d.slope and not d.of_one_entry and isinstance(d.right, Terms | Product):
-                left = env.link(d.place).left
-                if left is not None and not d.head.arguments:
-                    named.append((d, left))
+                name = d.name or env.link(d.place).left
+                if name is not None and not d.head.arguments:
+                    named.append((d, name))
     for family, known in env.definitions.items():
         for n, d in enumerate(known):
-            for part, left in named:
+            for part, name in named:
                 within = part.head.mention.family != family and part.right != d.right
                 if within and any(node == part.right for node in walk(d.right)):
-                    known[n] = d = replace(d, right=_with_name(d.right, part.right, left))
+                    known[n] = d = replace(d, right=_with_name(d.right, part.right, name))
 
 
 def _with_name(value: Any, part: Node, name: Node) -> Any:
@@ -614,7 +616,7 @@ def _alias(env: Environment, link: Link, place: tuple[int, int]) -> None:
             continue
         if head.mention.family in env.functions or (known is None and not isinstance(other, Product | Terms)):
             continue
-        env.definitions[head.mention.family].append(Definition(head, other, place))
+        env.definitions[head.mention.family].append(Definition(head, other, place, name=one))
         env.roles[place] = "DEFINITION"
         return
 

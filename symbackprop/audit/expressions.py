@@ -1,10 +1,11 @@
-r"""Chains, sums of terms, products, scripts and brackets: the levels of the grammar's descent.
+r"""Chains, sums of terms, products, fractions, scripts and brackets: the levels of the grammar's descent.
 
 Main name: `Expressions`. What letters and commands stand for is read by `commands`, which builds on it.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from symbackprop.audit.tree import (
     Derivative,
     Differential,
     Evaluated,
+    Fraction,
     Group,
     Listing,
     Matrix,
@@ -34,45 +36,46 @@ from symbackprop.audit.tree import (
     Text,
 )
 from symbackprop.audit.words import (
+    ACCENTS,
     BARS,
     CLOSE,
     CLOSINGS,
+    FONTS,
     IMPLICATIONS,
+    LETTERS,
+    NAMED,
     OPENINGS,
     RELATIONS,
     SEPARATORS,
+    SHORT_NAMES,
     SIGNS,
     SPACES,
+    SPELLED_ANYWHERE,
+    SPELLED_WHOLE,
     TEXTS,
     WIDE,
     WIDE_SPACES,
 )
 
 BAR_REACH = 400
+_D = (
+    [r"\mathrm", "{", "d", "}"],
+    [r"\text", "{", "d", "}"],
+    [r"\operatorname", "{", "d", "}"],
+    ["{", r"\rm", "d", "}"],
+)
 
 
-class Expressions(Cursor):
+class Expressions(Cursor, ABC):
     """Reads expressions from left to right, one method a level."""
 
-    def letters(self, token: Token) -> Node:
-        """A letter, or the name that it begins; `commands.Commands` reads it."""
-        raise NotImplementedError
+    @abstractmethod
+    def name(self, token: Token) -> Node:
+        """What a letter or a command begins."""
 
-    def command(self, token: Token) -> Node:
-        """What a command stands for; `commands.Commands` reads it."""
-        raise NotImplementedError
-
-    def fraction_of(self, above: list[Token], below: list[Token], span: Span) -> Node:
-        """A fraction or a derivative; `commands.Commands` reads it."""
-        raise NotImplementedError
-
-    def differential_kind(self) -> str:
-        """The kind of differential that stands next; `commands.Commands` reads it."""
-        raise NotImplementedError
-
-    def operand(self) -> Node | None:
-        """What an operator such as d/dx acts on; `commands.Commands` reads it."""
-        raise NotImplementedError
+    @abstractmethod
+    def row(self) -> tuple[Chain, ...]:
+        """The chains of a row or a cell."""
 
     def chain_node(self) -> Node:
         """A member, or a chain where there are relations; raises what cannot be read."""
@@ -451,7 +454,7 @@ class Expressions(Cursor):
             span = (start, token.end)
             return Symbol(text, self.font, span=span) if self.font else Number(text, span=span)
         if token.kind == "letter":
-            return self.letters(token)
+            return self.name(token)
         if text in OPENINGS:
             return self.group(OPENINGS[text], self.place - 1)
         if text in BARS:
@@ -464,7 +467,7 @@ class Expressions(Cursor):
             raise Unreadable(f"nothing stands between an operator and {text}", token)
         if token.kind != "command":
             raise Unreadable(f"{text} is not understood here", token)
-        return self.command(token)
+        return self.name(token)
 
     def braces(self, token: Token) -> Node:
         """{...}: what stands in it, without a node of its own."""
@@ -487,6 +490,72 @@ class Expressions(Cursor):
         """All that there is, letters read as indices or not."""
         self.scripted = scripted
         return self.whole()
+
+    def fraction_of(self, above: list[Token], below: list[Token], span: Span) -> Node:
+        """A fraction, or a derivative where both sides begin with the same differential."""
+        kind, first = _differential_at(above)
+        other, _ = _differential_at(below)
+        rest = above[first:]
+        if kind and kind == other and len(below) > 1 and (rest or kind in ("partial", "d")):
+            return self.derivative(kind, rest, below, span)
+        numerator = self.inside(above, scripted=None).whole()
+        denominator = self.inside(below, scripted=None).whole()
+        return Fraction(numerator, denominator, span=span)
+
+    def derivative(self, kind: str, above: list[Token], below: list[Token], span: Span) -> Node:
+        """A derivative by the variables below the bar; an operator where nothing stands above it."""
+        reader = self.inside(above)
+        order: Node | None = None
+        if reader.next_text() == "^":
+            script = reader.script(reader.take())
+            order = script.items[0] if script is not None and script.items else None
+        of = reader.whole() if reader.peek() is not None else None
+        by: list[Node] = []
+        powers: list[Node | None] = []
+        for tokens in _variables(kind, below):
+            power_reader = self.inside(tokens)
+            power: Node | None = None
+            if power_reader.next_text() == "^":  # \partial^2 below the bar as well
+                script = power_reader.script(power_reader.take())
+                power = script.items[0] if script is not None and script.items else None
+            variable = power_reader.whole()
+            if order is not None and power is None:
+                variable, power = without_power(variable, order)
+            by.append(variable)
+            powers.append(power)
+        if of is not None:
+            return Derivative(kind, "fraction", of, tuple(by), tuple(powers), order, span=span)
+        of = self.operand()
+        return Derivative(kind, "operator", of, tuple(by), tuple(powers), order, span=(span[0], self.last_end()))
+
+    def operand(self) -> Node | None:
+        """What an operator such as d/dx acts on: the product that follows."""
+        following = self.peek()
+        if following is None or not self.operand_starts(following):
+            return None
+        self.check_depth()
+        self.depth += 1
+        of = self.close()
+        self.depth -= 1
+        return of
+
+    def differential_kind(self) -> str:
+        """ "d" if the letter d stands next and directly before a symbol, as in dW; else ""."""
+        token = self.tokens[self.place] if self.place < len(self.tokens) else None
+        after = self.tokens[self.place + 1] if self.place + 1 < len(self.tokens) else None
+        if token is None or after is None or token.text != "d" or (self.scripted and not self.variable_of):
+            return ""
+        follower = next((t for t in self.tokens[self.place + 1 : self.place + 4] if t.text != r"\,"), after)
+        if follower.text in TEXTS or follower.text in NAMED or follower.text in (r"\log", r"\det", r"\ln", r"\exp"):
+            return "d"
+        if after.space or after.start != token.end:
+            return ""
+        if after.kind == "letter":
+            run = self.run_of_letters()
+            name = length_of_name(run, begins=True, called=True, scripted=False) > 1
+            return "" if name else "d"
+        commands = after.text in FONTS or after.text in ACCENTS or after.text[1:] in LETTERS
+        return "d" if after.kind == "command" and commands else ""
 
     def group(self, opening: str, first: int) -> Node:
         """A bracket with its items."""
@@ -647,3 +716,68 @@ def without_power(variable: Node, order: Node) -> tuple[Node, Node | None]:
             above = replace(variable.above, items=items, separators=variable.above.separators[:-1]) if items else None
             return scripted(variable.base, variable.below, above, variable.primes, variable.span), last
     return variable, None
+
+
+def length_of_name(run: str, *, begins: bool, called: bool, scripted: bool) -> int:
+    """How many of the letters make a name; 1 if they are letters side by side."""
+    if run in SPELLED_WHOLE or (called and run in ("sum", "LN", "BN", "CE", "KL")):
+        return len(run) if called or run not in ("sign", "norm", "span", "rank", "vec") or begins else 1
+    if begins and len(run) >= 3 and run in SHORT_NAMES:
+        return len(run)
+    for name in SPELLED_ANYWHERE:
+        if run.startswith(name):
+            return len(name)
+    wordy = len(run) >= 4 and run[1:].islower() and any(c in "aeiouyAEIOUY" for c in run)
+    if begins and wordy and not all(c in "ijklmn" for c in run) and (not scripted or len(set(run)) > 2):
+        return len(run)
+    return 1
+
+
+def is_letter(token: Token) -> bool:
+    """Whether a token is a letter, of whatever alphabet."""
+    return token.kind == "letter" or (token.kind == "command" and token.text[1:] in LETTERS)
+
+
+def _differential_at(tokens: Sequence[Token]) -> tuple[str, int]:
+    """The kind of differential with which an argument begins, and the place after it."""
+    kept = [(k, t) for k, t in enumerate(tokens[:8]) if t.text not in SPACES]
+    if not kept:
+        return "", 0
+    first, token = kept[0]
+    follower = kept[1][1] if len(kept) > 1 else None
+    if token.text == r"\partial":
+        return "partial", first + 1
+    for spelled in _D:
+        if [t.text for _, t in kept[: len(spelled)]] == spelled:
+            return "d", kept[len(spelled) - 1][0] + 1
+    scripted = follower is not None and follower.text in ("_", "'", ",", "+", "-", "=", "/")
+    if token.text == "d" and not scripted:
+        return "d", first + 1
+    if token.text in (r"\delta", r"\Delta") and follower is not None and is_letter(follower):
+        return token.text[1:], first + 1
+    return "", 0
+
+
+def _variables(kind: str, tokens: list[Token]) -> list[list[Token]]:
+    """The variables below a derivative: what stands after each differential."""
+    found: list[list[Token]] = []
+    depth, k = 0, 0
+    while k < len(tokens):
+        here, after = _differential_at(tokens[k:]) if depth == 0 else ("", 0)
+        before = tokens[k - 1].text if k else ""
+        starts = here == kind and before not in ("_", "^") and (kind != "d" or _d_begins(tokens, k, found))
+        if starts and after:
+            found.append([])
+            k += after
+            continue
+        depth += {"{": 1, "(": 1, "[": 1, "}": -1, ")": -1, "]": -1}.get(tokens[k].text, 0)
+        if not found:
+            found.append([])
+        found[-1].append(tokens[k])
+        k += 1
+    return [variable for variable in found if variable] or [[]]
+
+
+def _d_begins(tokens: list[Token], k: int, found: list[list[Token]]) -> bool:
+    """Whether a d below the bar begins another variable: the first does, later ones where a variable stands before."""
+    return not found or (bool(found[-1]) and k + 1 < len(tokens))

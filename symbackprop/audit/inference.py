@@ -144,6 +144,21 @@ def _targets(document: Document, env: Environment, facts: Facts) -> None:
         if role == "NOTATION" and place in env.stated:
             family, letters = env.stated[place]
             facts.constrained.setdefault(family, set()).update(letters)
+    facts.one_hot = _one_hot(env)
+
+
+def _one_hot(env: Environment) -> dict[str, str]:
+    r"""Data of which both y_c = 1 and y_{j \neq c} = 0 are stated, with the letter of the entry that is 1."""
+    ones, others = set(), set()
+    for place, (family, _) in env.stated.items():
+        link = env.link(place)
+        mention = env.names.mention(link.left) if link.left is not None else None
+        match mention.components if mention is not None else (), link.right:
+            case (Symbol(name),), Number("1"):
+                ones.add((family, name))
+            case (Chain((Symbol(), Symbol(name)), (relation,)),), Number("0") if relation.sign == "≠":
+                others.add((family, name))
+    return dict(sorted(ones & others))
 
 
 def _reaches(document: Document, env: Environment, facts: Facts) -> None:

@@ -44,6 +44,7 @@ from symbackprop.expression.build import (
     close_sum,
     entries_once,
     free_indices,
+    kronecker,
     multiply,
     nodes_once,
     open_binder,
@@ -453,6 +454,37 @@ def with_symmetric(comparison: Comparison, tensor: Tensor) -> Comparison:
 
     equations = tuple(replace(e, value=turned(e.value)) for e in comparison.equations)
     return replace(comparison, left=turned(comparison.left), right=turned(comparison.right), equations=equations)
+
+
+def with_one_hot(comparison: Comparison, family: str, letter: str, named: bool) -> Comparison | None:
+    r"""The same where y_c is 1 and all other entries of y are 0, for any c; None where y is no vector that is given.
+
+    Args:
+        named: c stands in the formula; otherwise it is an index of its own.
+    """
+    values = (comparison.left, comparison.right, *(e.value for e in comparison.equations))
+    vectors = [t for t in set().union(*map(tensors_in, values)) if t.name == family and len(t.shape) == 1]
+    if len(vectors) != 1 or vectors[0] in {e.tensor for e in comparison.equations}:
+        return None
+    vector, places = vectors[0], comparison.places
+    if not named:
+        places = (*places, Index(f"{letter} of {family}", vector.shape[0]))
+    here = places[-1] if not named else next((i for i in places if i.name == letter), None)
+    if here is None or here.size is not vector.shape[0]:
+        return None
+    made: dict[Tensor, Equation] = {}  # what is made of the vector has this index too: it is written out
+
+    def entry(node: Expr) -> Expr | None:
+        if isinstance(node, Entry) and node.tensor in made:
+            return rewrite(made[node.tensor].at(node.indices), entry)
+        return kronecker(node.indices[0], here) if isinstance(node, Entry) and node.tensor is vector else None
+
+    for equation in comparison.equations:
+        if tensors_in(equation.value) & {vector, *made}:
+            made[equation.tensor] = equation
+    kept = tuple(e for e in comparison.equations if e.tensor not in made)
+    left, right = rewrite(comparison.left, entry), rewrite(comparison.right, entry)
+    return replace(comparison, left=left, right=right, places=places, equations=kept)
 
 
 class Trials:

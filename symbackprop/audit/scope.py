@@ -91,6 +91,7 @@ class Facts:
     along: int = -1
     sums_to_one: bool = False
     constrained: dict[str, set[str]] = field(default_factory=dict)
+    one_hot: dict[str, str] = field(default_factory=dict)  # data that are 1 at this letter, 0 elsewhere
     reaches: dict[str, set[str]] = field(default_factory=dict)  # what a cost is said to be a function of
     laid_out: set[str] = field(default_factory=set)  # the layouts of derivatives that the words settle
     sure: set[str] = field(default_factory=set)

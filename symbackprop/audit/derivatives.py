@@ -1,7 +1,7 @@
-"""Derivatives along all paths through a document's equations, down to what it leaves open.
+r"""Derivatives as they are written, \frac{\partial J}{\partial z_i}, along all paths through a document's equations.
 
-Main name: `Paths.total`. What is open, a cost that is only named or the layers above, is an arbitrary function of the
-last tensors that are spoken of (`frontier`): its slopes are tensors of their own.
+Main names: `Derivatives.derivative`, `Derivatives.total`. What is open, a cost that is only named or the layers above,
+is an arbitrary function of the last tensors that are spoken of (`frontier`): its slopes are tensors of their own.
 """
 
 from __future__ import annotations
@@ -11,9 +11,22 @@ from dataclasses import replace
 
 from symbackprop.audit.arrays import Array, NotRead
 from symbackprop.audit.definitions import Environment
-from symbackprop.audit.names import Layer
-from symbackprop.audit.scope import Facts, Instance, Scope
-from symbackprop.audit.tree import Node, Scripts, walk
+from symbackprop.audit.equations import Equations
+from symbackprop.audit.lengths import Key, Lengths
+from symbackprop.audit.names import Layer, Mention
+from symbackprop.audit.quantities import is_computed
+from symbackprop.audit.scope import Facts, Instance, Letter, Reading, Scope
+from symbackprop.audit.tree import (
+    Derivative,
+    Group,
+    Node,
+    Number,
+    Product,
+    Script,
+    Scripts,
+    Symbol,
+    walk,
+)
 from symbackprop.calculus.pull_back import Contribution, arrive, pull_back
 from symbackprop.expression.build import (
     ONE,
@@ -33,7 +46,6 @@ from symbackprop.expression.build import (
     substitute,
     tensors_in,
 )
-from symbackprop.expression.equation import Equation
 
 DEEPEST = 60
 DIFFERENTIABLE = "no quantity lies at a kink"
@@ -43,29 +55,182 @@ class Unconnected(NotRead):
     """No path leads from what is differentiated to what it is differentiated by."""
 
 
-class Paths:
-    """The part of an `Elaborator` that differentiates: which tensor leads to which, and by what."""
+class Derivatives(Equations):
+    """Differentiates the quantities of one document: which tensor leads to which, and by what.
 
-    env: Environment
-    facts: Facts
-    instances: dict[Tensor, Instance]
-    jets: dict[Tensor, tuple[Tensor, Tensor]]
-    layer_sums: dict[Tensor, tuple[Node, str, Scope]]
-    conditions: dict[str, None]
-    settled: bool
-    at_layer: Layer | None
-    frontier: tuple[Tensor, ...] | None
-    _equations: dict[Tensor, Equation | None]
-    _known_paths: dict[tuple[Tensor, Tensor], bool]
-    _known_at: int
+    Args:
+        frontier: the tensors of which whatever is left open is a function.
+    """
 
-    def equation(self, tensor: Tensor) -> Equation | None:
-        """What the document makes of a tensor; None for one that is given."""
-        raise NotImplementedError
+    def __init__(
+        self,
+        env: Environment,
+        facts: Facts,
+        lengths: Lengths,
+        reading: Reading,
+        memory: dict[Key, int],
+        frontier: Sequence[Instance] | None = None,
+    ) -> None:
+        super().__init__(env, facts, lengths, reading, memory)
+        self.targets: dict[Tensor, None] = {}
+        self.layer_sums: dict[Tensor, tuple[Node, str, Scope]] = {}
+        self.known_sums: list[tuple[str, Expr, Tensor]] = []  # sums over layers: over which, of what
+        self.at_layer: Layer | None = None  # what this layer adds to a sum over layers is what is claimed
+        self.claimed_layer: Layer | None = None  # the one layer of which a claim speaks
+        self._known_paths: dict[tuple[Tensor, Tensor], bool] = {}
+        self._known_at = 0
+        self.open_ends = frontier
+        self.frontier = tuple(map(self.tensor, frontier)) if frontier is not None else None
 
-    def array(self, node: Node, scope: Scope) -> Array:
-        """What a formula is."""
-        raise NotImplementedError
+    # Derivatives as they are written.
+
+    def derivative(self, node: Derivative, scope: Scope) -> Array:
+        """The derivative of a quantity by others, one after the other."""
+        if node.kind in ("delta", "Delta"):
+            raise NotRead("a quotient of differences")
+        if node.of is None:
+            raise NotRead("a derivative of nothing")
+        of, by = node.of, list(node.by)
+        if not by:
+            by = [self._only_argument(of)]
+        value = self.array(of, scope)
+        upper: object = self._family(of)
+        powers = self._exponents(node, by)
+        variables: list[Node] = []
+        for variable, exponent in zip(by, powers, strict=True):
+            variables += [variable] * (1 if exponent is None else integer(exponent))
+        once = not any(powers) and (node.kind == "nabla" or not node.powers)  # the Hessian is \nabla^2 f
+        if once and node.order is not None and len(variables) == 1:
+            variables *= integer(node.order)
+        found = self._slopes(value, of, variables, scope)
+        if len(variables) == 1:
+            found = replace(found, upper=upper, lower=self._family(variables[0]), split=value.rank)
+            if value.rank == 1 and found.rank == 2 and self.reading.lower_first and not self.reading.rows:
+                found = self.algebra.transposed(found)
+            if value.rank == 0 and found.rank == 2 and self.reading.turned and node.kind != "nabla":
+                found = self.algebra.transposed(found)
+        return found
+
+    def _slopes(self, value: Array, of: Node, variables: Sequence[Node], scope: Scope) -> Array:
+        """Differentiate by one variable after the other; a quantity in the form in which it depends on them."""
+
+        def along(found: Array) -> Array:
+            for turn, variable in enumerate(reversed(variables)):
+                found = self.slope(found, untransposed(variable) if len(variables) > 1 else variable, scope, turn > 0)
+            return found
+
+        head = self.env.head(of)
+        other = self.env.other_forms.get(head.mention.family, ()) if head is not None else ()
+        found = along(value)
+        if not other or (self.settled and self._is_connected(found)):
+            return found  # until all is settled the other forms are read for the lengths that they make one
+        forms = [along(self.array(form, Scope(claim=scope.claim, stacked=scope.stacked))) for form in other]
+        connected = [form for form in forms if self._is_connected(form)]
+        return connected[0] if self.settled and connected else found
+
+    def _is_connected(self, array: Array) -> bool:
+        """False if what is differentiated does not depend on what it is differentiated by."""
+        try:
+            array.at(*(Index(f"p{k}", axis.size(self.lengths)) for k, axis in enumerate(array.axes)))
+        except Unconnected:
+            return False
+        return True
+
+    def _exponents(self, node: Derivative, by: list[Node]) -> list[Node | None]:
+        r"""How often it is differentiated by each variable; the 2 of \partial\mu\partial\sigma^2 is the variable's."""
+        powers = list(node.powers or (None,) * len(by))
+        if isinstance(node.order, Number) and node.order.text.isdigit() and len(by) > 1:
+            times = [1 if p is None else integer(p) for p in powers]
+            if sum(times) > int(node.order.text):
+                for k, (variable, power) in enumerate(zip(by, powers, strict=True)):
+                    mention = self.env.names.mention(variable)
+                    if power == Number("2") and mention is not None and mention.family in self.env.squared:
+                        by[k] = Scripts(variable, None, Script((power,))) if isinstance(variable, Symbol) else variable
+                        powers[k] = None
+        return powers
+
+    def _family(self, node: Node) -> object:
+        mention = self.env.names.mention(node)
+        if mention is None:
+            head = self.env.head(node)
+            mention = head.mention if head is not None else None
+        return None if mention is None else (mention.family, mention.layer, mention.sample, mention.components)
+
+    def _only_argument(self, of: Node) -> Node:
+        match of:
+            case Product((_, Group(_, _, (inner,))), ("",)):
+                return inner
+        head = self.env.head(of)
+        if head is not None:
+            for d in self.env.definitions.get(head.mention.family, ()):
+                if len(d.head.arguments) == 1:
+                    return d.head.arguments[0]
+        raise NotRead("a gradient that does not say by what")
+
+    def slope(self, value: Array, by: Node, scope: Scope, again: bool = False) -> Array:
+        """The derivative of each entry of an array by each entry of what is named."""
+        mention = self.env.names.mention(by)
+        if mention is None:
+            head = self.env.head(by)
+            mention = head.mention if head is not None else None
+        if isinstance(by, Symbol) and by.name in scope.letters:
+            mention = None
+        if mention is None or mention.transposed or mention.primes:
+            raise NotRead("a derivative by something that is no quantity")
+        if mention.power is not None:
+            if not (
+                isinstance(mention.power, Number) and mention.power.text == "2" and mention.family in self.env.squared
+            ):
+                raise NotRead("a derivative by a power")
+            mention = replace(mention, family=mention.family + "^2", power=None)
+        elif mention.family in self.env.squared:
+            raise NotRead("a derivative by a root")
+        if mention.family in self.env.functions:
+            raise NotRead("a derivative by a function")
+        if mention.layer is None and mention.family in self.env.habits.layered and self.claimed_layer is not None:
+            mention = replace(mention, layer=self.claimed_layer)  # \nabla_a C beside a^L
+        if any(is_computed(item) for item in mention.components):
+            return self._slope_there(value, mention, scope, again)
+        return self._slope_by(value, mention, scope, again)
+
+    def _slope_by(self, value: Array, mention: Mention, scope: Scope, again: bool) -> Array:
+        target = self.quantity(mention, scope)
+        axes = target.axes
+        count = value.rank
+
+        def at(*places: Expr) -> Expr:
+            entry = target.at(*places[count:])
+            if not isinstance(entry, Entry):
+                raise NotRead("a derivative by something that is no entry")
+            self.targets[entry.tensor] = None
+            return self.total(value.at(*places[:count]), entry.tensor, entry.indices, again)
+
+        probe = target.at(*(Index(f"p{k}", a.size(self.lengths)) for k, a in enumerate(axes)))
+        if isinstance(probe, Entry):
+            self.targets[probe.tensor] = None
+        return Array((*value.axes, *axes), at, target.row if not count else value.row)
+
+    def _slope_there(self, value: Array, mention: Mention, scope: Scope, again: bool) -> Array:
+        """The derivative by an entry whose number is computed, dL/dy_{i-k+1}: 0 where there is no such entry."""
+        every = {f"any {k}": item for k, item in enumerate(mention.components)}
+        letters = dict(scope.letters)
+        target = self.quantity(replace(mention, components=()), scope)
+        indices = []
+        for name, axis in zip(every, target.axes, strict=True):
+            indices.append(fresh("p", axis.size(self.lengths)))
+            letters[name] = Letter(indices[-1], axis.key, axis.origin)
+        anywhere = replace(mention, components=tuple(Symbol(name) for name in every))
+        there = self._slope_by(value, anywhere, replace(scope, letters=letters), again)
+        found = Array(
+            (*there.axes, *target.axes),
+            lambda *places: substitute(
+                there.at(*places[: there.rank]), dict(zip(indices, places[there.rank :], strict=True))
+            ),
+        )
+        whole = tuple(Symbol(":") for _ in there.axes)
+        return self.entry(found, (*whole, *every.values()), scope)
+
+    # Along all paths.
 
     def total(self, expr: Expr, by: Tensor, places: Sequence[Expr], again: bool = True) -> Expr:
         """The derivative of an expression by one entry, along every path through the document's equations.
@@ -200,10 +365,6 @@ class Paths:
         instance = self.instances.get(tensor)
         return instance is not None and not self.is_carried(instance)
 
-    def is_carried(self, instance: Instance) -> bool:
-        """True if a quantity leads on to a later layer."""
-        raise NotImplementedError
-
     def _instance(self, tensor: Tensor) -> Instance | None:
         return self.instances.get(tensor)
 
@@ -318,3 +479,21 @@ class Paths:
         ):
             return False
         return any(self._ends_above(t, base, seen) for t in direct)
+
+
+def untransposed(node: Node) -> Node:
+    r"""A variable of \partial\beta \partial\beta^T: the transpose says how the Hessian lies, and it is symmetric."""
+    match node:
+        case Scripts(base, below, Script((Symbol("T" | "top" | "intercal"),)), 0):
+            return base if below is None else Scripts(base, below)
+    return node
+
+
+def integer(node: Node) -> int:
+    """A number of times, or the degree of a root."""
+    if isinstance(node, Number) and node.text.isdigit():
+        return int(node.text)
+    raise NotRead("the degree of a root is no number")
+
+
+__all__ = ["DEEPEST", "Derivatives", "integer"]
