@@ -318,7 +318,10 @@ class _Finder:
         except (AttributeError, KeyError, IndexError, ValueError, TypeError):
             return
         prefix = tuple(int(s) if s.isdigit() else s for s in before)
-        first = next((p for p in self._candidates(holder, leaf)), None)
+        if isinstance(holder, list) and leaf.isdigit():
+            first: Path | None = (int(leaf),)
+        else:
+            first = next((p for p in self._candidates(holder, leaf)), None)
         if first is None:
             return
         held = _held(holder, first)
@@ -331,7 +334,7 @@ class _Finder:
         for path in ((leaf,), *(((a, leaf)) for a, v in _attributes(holder).items() if isinstance(v, dict))):
             try:
                 held = _at(holder, path)
-            except (AttributeError, KeyError, IndexError, TypeError):
+            except (AttributeError, KeyError, IndexError, TypeError, ValueError):
                 if path == (leaf,) and _is_read(holder, leaf):  # set by whoever uses the layer, before it runs
                     yield path
                 continue
@@ -619,7 +622,7 @@ class _Finder:
         for path in self._gradient_places(plan, layer, name):
             try:
                 held = _at(layer, path)
-            except (AttributeError, KeyError, IndexError, TypeError):
+            except (AttributeError, KeyError, IndexError, TypeError, ValueError):
                 continue
             own = path in parameters or any(held is v for v in self.values.values())
             if not own and isinstance(held, (np.ndarray, float, int, np.generic)) and np.shape(held) == shape:
@@ -640,8 +643,13 @@ class _Finder:
             yield (*prefix, n)
         try:
             holder = _at(layer, prefix)
-        except (AttributeError, KeyError, IndexError, TypeError):
+            owner = _at(layer, prefix[:-1])
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError):
             return
+        if isinstance(holder, list) and leaf.isdigit():  # params and grads, side by side
+            for attribute, value in _attributes(owner).items():
+                if isinstance(value, list) and value is not holder and "grad" in attribute.lower():
+                    yield (*prefix[:-1], attribute, int(leaf))
         for attribute, value in _attributes(holder).items():
             if isinstance(value, dict) and "cache" not in attribute:
                 if "grad" in attribute.lower() or attribute.lower().startswith("d"):
@@ -769,7 +777,7 @@ def _held(holder: Any, path: Path) -> Any:
     """What an instance holds there; None where whoever uses the layer is to put it."""
     try:
         return _at(holder, path)
-    except (AttributeError, KeyError, IndexError, TypeError):
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
         return None
 
 

@@ -631,3 +631,22 @@ def test_gains_and_masks_with_the_name_of_a_gradient_are_not_cleared(kind):
     assert sb.check(kind(), shapes={"x": ("N", 3), "W": (3, 2)}).status == "PROVED"
     wrong = type(kind.__name__, (kind,), {"power": 2})
     assert sb.check(wrong(), shapes={"x": ("N", 3), "W": (3, 2)}).status == "REFUTED"
+
+
+class InLists:
+    def __init__(self):
+        self.params, self.grads = [np.ones((4, 3)), np.zeros(3)], [np.zeros((4, 3)), np.zeros(3)]
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.params[0] + self.params[1]
+
+    def backward(self, dout):
+        self.grads[0][...] = self.x.T @ dout
+        self.grads[1][...] = dout.mean(axis=0)
+        return dout @ self.params[0].T
+
+
+def test_parameters_in_a_list_have_their_gradients_in_another():
+    verdict = sb.check(InLists(), shapes={"x": ("N", 4)})
+    assert (verdict.status, verdict.wrong) == ("REFUTED", ("params.1",))

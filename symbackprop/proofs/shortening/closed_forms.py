@@ -37,9 +37,9 @@ from symbackprop.expression.build import (
 from symbackprop.expression.program import Equation, Program
 from symbackprop.normal_form.work_time import worked
 from symbackprop.proofs.shortening.factor import size_of
+from symbackprop.proofs.shortening.random_points import RandomPoints
 from symbackprop.proofs.shortening.rewrite import Rewriter, Rewritten
 from symbackprop.proofs.shortening.unit_axes import factored
-from symbackprop.proofs.shortening.vanishing import Vanishing
 from symbackprop.rendering.conventions import signed
 
 MOST_EQUATIONS = 40  # a longer program is left in the steps of reverse mode
@@ -79,13 +79,15 @@ class _Search:
         self.order = {t: k for k, t in enumerate(self.program.tensors)}
         self.forms: dict[Tensor, Derivation] = {}  # by bar
         self.deadline = worked() + SECONDS
-        self.vanishing = Vanishing(self.program)
+        self.points = RandomPoints(self.program)
         self.rewording = Rewriter(kernel, next(iter(gradient.derivations.values())), self.deadline)
 
     def derivation(self, tensor: Tensor) -> Derivation:
         """The derivation of one tensor's cotangent, with its closed form at the end if that shortens the whole."""
         derivation = self.gradient.derivations[tensor]
         best = self._best(derivation) if worked() < self.deadline else None
+        if best is not None and self.points.loses_values(derivation.right, best.value, self._earlier()):
+            best = None  # a mask hid where a factor has no value
         if best is not None:
             longer = replace(derivation, right=best.value, steps=(*derivation.steps, *best.steps))
             try:
@@ -162,10 +164,18 @@ class _Search:
 
     # Other words for the same value.
 
+    def _earlier(self) -> list[Equation]:
+        """What the cotangents are whose forms are known."""
+        found = list[Equation]()
+        for tensor, form in self.forms.items():
+            if isinstance(form.left, Entry):
+                indices = tuple(i for i in form.left.indices if isinstance(i, Index))
+                found.append(Equation(tensor, indices, form.right))
+        return found
+
     def _without_zeros(self, form: _Form, derivation: Derivation) -> _Form:
         """The form without sums that are always 0, if the kernel accepts that by the equations of what is summed."""
-        known = [Equation(t, f.left.indices, f.right) for t, f in self.forms.items() if isinstance(f.left, Entry)]  # type: ignore[arg-type]
-        left = self.vanishing.without(form.value, known)
+        left = self.points.without(form.value, self._earlier())
         if left is form.value:
             return form
         summed = [t for t in tensors_in(form.value) if t in self.program.by_tensor]

@@ -1,6 +1,8 @@
-"""Sums in a backward pass that are always 0, found by numbers: what goes back to the largest score of a softmax.
+"""What random points say of a backward pass: which sums are always 0, and where a form has no value.
 
-That a sum vanishes at one random point is a proposal, which the kernel has to accept. Main name: `Vanishing`.
+What goes back to the largest score of a softmax adds up to 0; that it does at one point is a proposal, which the kernel
+has to accept. And a root that stands in front of the mask that hid it has no value where the mask was closed: such a
+form is equal wherever it has a value, but none that one would write. Main name: `RandomPoints`.
 """
 
 from __future__ import annotations
@@ -21,26 +23,34 @@ MOST_TRIED = 500  # choices of sizes
 ROUNDING = 1e-11
 
 
-class Vanishing:
-    """The sums of one program at a random point.
+class RandomPoints:
+    """One program at random points, one of positive inputs and one of any.
 
     Args:
-        program: of one with assumptions about its inputs nothing is found.
+        program: of one with assumptions about its inputs nothing is told.
     """
 
     def __init__(self, program: Program) -> None:
         self.program = program
 
     @cached_property
-    def _point(self) -> Vectors | None:
+    def _positive(self) -> Vectors | None:
+        return self._drawn(0.3, 1.7)
+
+    @cached_property
+    def _any(self) -> Vectors | None:
+        return self._drawn(-1.5, 1.5)
+
+    def _drawn(self, low: float, high: float) -> Vectors | None:
         sizes = None if self.program.assumptions else _sizes(self.program)
         if sizes is None:
             return None
         lengths, draw = Vectors(Point(sizes, {})), np.random.default_rng(5)
-        inputs = {t: draw.uniform(0.3, 1.7, [int(lengths.value(n)[0]) for n in t.shape]) for t in self.program.inputs}
+        inputs = {t: draw.uniform(low, high, [int(lengths.value(n)[0]) for n in t.shape]) for t in self.program.inputs}
         point = Vectors(Point(sizes, inputs, {s: draw.uniform(0.3, 1.7) for s in self.program.parameters}))
         try:
-            point.run(self.program.equations)
+            with np.errstate(all="ignore"):
+                point.run(self.program.equations)
         except (SymbackpropError, KeyError):  # an arbitrary function has no numbers
             return None
         return point
@@ -51,7 +61,7 @@ class Vanishing:
         Args:
             earlier: what the cotangents in it are.
         """
-        point = self._point
+        point = self._positive
         if point is None:
             return expr
 
@@ -63,6 +73,19 @@ class Vanishing:
             return rewrite(expr, meaning)
         except (SymbackpropError, KeyError):
             return expr
+
+    def loses_values(self, before: Expr, after: Expr, earlier: list[Equation]) -> bool:
+        """True if one expression has a value somewhere where the other, which is to take its place, has none."""
+        point = self._any
+        if point is None:
+            return False
+        try:
+            with np.errstate(all="ignore"):
+                point.run(earlier)
+                old, new = (point.value(e)[0] for e in (before, after))
+        except (SymbackpropError, KeyError):
+            return False
+        return bool(np.sum(np.isfinite(old)) > np.sum(np.isfinite(new))) if old.shape == new.shape else False
 
     @staticmethod
     def _is_zero(point: Vectors, node: Sum) -> bool:
@@ -82,4 +105,4 @@ def _sizes(program: Program) -> dict[Symbol, int] | None:
     return None
 
 
-__all__ = ["Vanishing"]
+__all__ = ["RandomPoints"]
