@@ -60,6 +60,7 @@ from symbackprop.rendering.notation import (
 from symbackprop.rendering.tex import to_tex
 
 DERIVATIONS = Path(__file__).resolve().parents[1]
+PATIENCE = 10.0  # of audits: what is found must not depend on the machine
 FORMATS = (".tex", ".html", ".md")
 PICTURE = "proof.png"
 FORMULAS = "formulas.txt"
@@ -219,7 +220,7 @@ def build(source: Path, target: Path, prefixes: Sequence[str] = ()) -> Iterator[
             yield save(document, place / f"proof{ending}")
     reports: list[tuple[str, Audit]] = []
     for folder in audited(source, prefixes):
-        reports.append((folder.name, audit(folder / FORMULAS, "md")))
+        reports.append((folder.name, audit(folder / FORMULAS, "md", patience=PATIENCE)))
         place = target / folder.name
         place.mkdir(parents=True, exist_ok=True)
         for ending in FORMATS:

@@ -122,6 +122,7 @@ def audit(
     *,
     notation: Mapping[str, str] | None = None,
     observer: Callable[[str, int, int], None] | None = None,
+    patience: float = 1.0,
 ) -> Audit:
     """Judge every equation of a document.
 
@@ -130,6 +131,7 @@ def audit(
         kind: "md", "tex" or "ipynb"; by default the path's ending.
         notation: conventions that are given: see `notation.override`.
         observer: told how many of the formulas are done.
+        patience: how many times the usual time repairs may take; with enough of it the answer is the same everywhere.
     """
     document = extract(source, kind)
     displays = with_transposes(tuple(_parsed(f.latex) for f in document.formulas))
@@ -142,7 +144,7 @@ def audit(
     whole = environment(displays, survey(displays), spoken)
     divided = parts(document, whole)
     found = Audit(document, [], {}, [])
-    clock = Clock(REPAIRS, worked() + ALL)
+    clock = Clock(patience * REPAIR, patience * REPAIRS, worked() + ALL)
     for part in divided:
         env = whole
         if len(divided) > 1:
@@ -185,8 +187,9 @@ def _words_first(document: Document, part: Part) -> Document:
 
 @dataclass
 class Clock:
-    """How long a document may take: what is left for repairs, and when to stop."""
+    """How long a document may take: each repair, what is left for all of them, and when to stop."""
 
+    repair: float
     repairs: float
     until: float
 
@@ -501,7 +504,7 @@ class Judge:
                     near.append((self.document.formulas[d.place[0]].latex, walk(d.right)))
         proved = self.proved.get(step.left, [])
         slips = Slips(self.env, self.facts.ranks, formula.latex, step, beside(self.env, near), proved)
-        until = worked() + min(REPAIR, self.clock.repairs)
+        until = worked() + min(self.clock.repair, self.clock.repairs)
         restricted = self.said_positive(formula, step)
         start = worked()
         found = None
