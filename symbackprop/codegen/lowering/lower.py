@@ -321,7 +321,9 @@ class Lowering:
                 where(body.condition, _summed(over, body.then), _summed(over, body.otherwise)), guarded
             )
         if isinstance(body, Where) and body.otherwise is ZERO:
+            self.order += over
             masked = self._mask_in_a_factor(body, guarded)
+            del self.order[len(self.order) - len(over) :]
             if masked is not None:
                 return self._sum_of_product(over, masked, True)
         if isinstance(body, Add) and distributes(body):

@@ -69,8 +69,9 @@ class RandomPoints:
             return ZERO if isinstance(node, Sum) and self._is_zero(point, node) else None
 
         try:
-            point.run(earlier)
-            return rewrite(expr, meaning)
+            with np.errstate(all="ignore"):
+                point.run(earlier)
+                return rewrite(expr, meaning)
         except (SymbackpropError, KeyError):
             return expr
 
