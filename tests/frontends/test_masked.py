@@ -148,7 +148,7 @@ def test_check_follows_what_a_mask_selects(forward, backward, shapes, wrong):
         (lambda X, w, t: X[t > 0] * X, "combined with a whole array"),
         (lambda X, w, t: X[t > 0] + X[t < 0], "different masks"),
         (lambda X, w, t: X[t > 0][0], "a subscript of an array selected by a mask"),
-        (lambda X, w, t: X[t > 0] @ X[t > 1].T, "two masks"),
+        (lambda X, w, t: X[t > 0] @ X[t > 1].T, "returns an array selected by a mask"),
         (lambda X, w, t: np.cumsum(X[t > 0]), "an array selected by a mask is used where an array is needed"),
     ],
 )

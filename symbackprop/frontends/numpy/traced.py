@@ -23,6 +23,7 @@ from symbackprop.frontends.numpy.opaque import NotUsable
 from symbackprop.frontends.numpy.session import UNWRITTEN, Ran
 from symbackprop.frontends.numpy.size import Size, SymbolicList
 from symbackprop.frontends.numpy.state import Place, numbered
+from symbackprop.frontends.numpy.symbolic import STANDS_FOR
 from symbackprop.frontends.numpy.tracer import Shape, Tracer, known_names, name_of
 
 ALL_WRITTEN = "every entry of an np.empty array is written before it is read"
@@ -304,6 +305,9 @@ def _output(value: Any, function: Callable[..., Any]) -> Any:
         return value
     if isinstance(value, NotUsable):
         raise value.stop()
+    shown = STANDS_FOR.get(type(value))
+    if shown is not None:
+        raise TraceError(f"{name_of(function)} returns {shown}, which cannot be traced")
     raise MalformedError(f"{name_of(function)} returns {_description(value)}, not an array",
                          help="return an array, a tuple of arrays, or a scalar computed from the inputs")  # fmt: skip
 
