@@ -64,6 +64,7 @@ from symbackprop.normal_form.signs import templates_of
 Chosen = Callable[[tuple[Poly, ...]], bool] | None
 NOWHERE: Mapping[Index, Poly] = {}
 MOST_LEVELS = 3  # of definitions that are opened to find a parameter of a tensor's own
+MOST_SEEN_THROUGH = 3  # definitions, to find that something is nowhere negative: each may ask about several
 MOST_NESTED = 24  # definitions that are read one for another, to find a sign
 MOST_ENTRIES = 256  # of short axes, compared one by one
 HIDDEN = "what tensors are computed from"  # among the conditions used: an answer that looked into definitions
@@ -425,7 +426,7 @@ class CutPoints(Canonical):
         """As `Signs` has it; a tensor is not negative if what it stands for is not."""
         if atom.kind == "entry" and self.is_defined(atom.data):
             self.used[HIDDEN] = None
-            return self._nested < MOST_NESTED and self._has(atom.data, self.nonnegative)
+            return self._nested < MOST_SEEN_THROUGH and self._has(atom.data, self.nonnegative)
         return super().known_nonnegative(atom)
 
     def _positive(self, tensor: Tensor) -> bool:
