@@ -304,8 +304,7 @@ def _with_symbols(case: Case, budget: Budget) -> Verdict | None:
         return None
     if general.where != case.where:  # it is one of lengths that answer as those given do
         open_sizes = dict.fromkeys(w for shape in case.shapes.values() for w in _text(shape))
-        scope = f"all sizes of {', '.join(open_sizes)}, the others as given" if open_sizes else GIVEN_SIZES
-        verdict = replace(verdict, scope=scope)
+        verdict = replace(verdict, scope=_of_some(open_sizes))
     return replace(verdict, notes=(*verdict.notes, CASE_OF_THIS))
 
 
@@ -434,7 +433,11 @@ def _scope(traced: Traced) -> str:
     axes = [n for t in traced.forward.inputs for n in t.shape]
     if not any(isinstance(n, Number) for n in axes):
         return "all sizes"
-    open_sizes = dict.fromkeys(s.name for n in axes for s in symbols_of(n) if s.kind == "size")
+    return _of_some(dict.fromkeys(s.name for n in axes for s in symbols_of(n) if s.kind == "size"))
+
+
+def _of_some(open_sizes: Collection[str]) -> str:
+    """The scope of a proof in which some axes were given as numbers."""
     return f"all sizes of {', '.join(open_sizes)}, the others as given" if open_sizes else GIVEN_SIZES
 
 
@@ -610,9 +613,8 @@ def _trace_at(case: Case, sizes: Mapping[str, int], budget: Budget, stated: Stat
         stated.elsewhere |= lines
     line = f" ({stop.where})" if stop.where else ""
     reason = stop.what + line + (f": {stop.help}" if stop.help else "")
-    known = next(
-        (why for why in stated.left_out if line and line in why), reason
-    )  # its shapes differ from size to size
+    # the shapes that do not fit differ from size to size: what stops at one line is told once
+    known = next((why for why in stated.left_out if line and line in why), reason)
     stated.left_out.setdefault(known, []).append(_at(sizes))
 
 

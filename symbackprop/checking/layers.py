@@ -116,11 +116,10 @@ def layer_passes(
     finder = _Finder(subject, dict(shapes), dict(assume), where, dict(fixed), methods)
     if isinstance(subject, type):
         return finder.passes()
-    finder.passes()
-    lengths = finder.only_lengths()
+    found, lengths = finder.passes(), finder.only_lengths()
     if lengths:
         finder = finder.at_lengths(lengths)
-    found = finder.passes()
+        found = finder.passes()
     held = finder.unnamed()
     return finder.with_shapes(held).passes() if held else found
 
@@ -237,11 +236,7 @@ class _Finder:
 
     def _run_with(self, plan: _Plan, values: dict[str, Any]) -> LayerPasses:
         self.values = values
-        data = {a: values[n] for a, n in plan.forward_arguments.items()}
-        with quietly():
-            layer = _instance(plan, values)
-            result = self._called(layer, plan.forward, data, plan.fixed[plan.forward])
-        return self._completed(plan, layer, result)
+        return self._completed(plan, *self._after_forward(plan))
 
     def _made(self) -> tuple[dict[str, Any], Any]:
         """An instance, and what its constructor is given."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from itertools import count
 from typing import Literal
 
@@ -100,7 +101,7 @@ class Lowering:
         self.facts = program.facts
         self.statements: list[Statement] = []
         self.known: dict[Key, Tensor] = {}
-        self.given, self.finite = set(program.tensors), FiniteTensors(program)
+        self.program, self.given = program, set(program.tensors)
         self.names = {t.name for t in program.tensors}
         self.order: list[Index] = []  # the axes of the target, then the bound indices opened so far
         self.plans: list[LoopPlan] = []
@@ -340,6 +341,11 @@ class Lowering:
         apart = [f for f in factors if not free_indices(f) >= asked and self._is_finite(f)]
         inside = where(condition, multiply(*(f for f in factors if f not in apart)), ZERO)
         return [inside, *apart] if free_indices(inside) != free_indices(body) else None
+
+    @cached_property
+    def finite(self) -> FiniteTensors:
+        """Which tensors are finite; few programs ask."""
+        return FiniteTensors(self.program)
 
     def _is_finite(self, factor: Expr) -> bool:
         """True for an entry of an array that is finite if the inputs are."""
