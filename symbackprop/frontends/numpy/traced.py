@@ -306,7 +306,7 @@ def _output(value: Any, function: Callable[..., Any]) -> Any:
     if isinstance(value, NotUsable):
         raise value.stop()
     shown = STANDS_FOR.get(type(value))
-    if shown is not None:
+    if shown is not None and not isinstance(value, SymbolicList):
         raise TraceError(f"{name_of(function)} returns {shown}, which cannot be traced")
     raise MalformedError(f"{name_of(function)} returns {_description(value)}, not an array",
                          help="return an array, a tuple of arrays, or a scalar computed from the inputs")  # fmt: skip
