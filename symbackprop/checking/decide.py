@@ -7,6 +7,7 @@ how functions are traced.
 
 from __future__ import annotations
 
+import ast
 import math
 import random
 import re
@@ -76,6 +77,8 @@ UNEXAMINED = "the normal forms are equal, but no point was found at which number
 DISAGREES = "internal error: the proof and the numbers disagree; please report this case"
 BESIDE_TIES = 12  # points at which entries may always be equal that a largest one is taken of
 MOST_SUSPICIOUS = 3  # points
+MAXIMUM_WRITTEN = 40  # characters of the user's code in a sentence
+_TERMS = (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.Constant)
 ENOUGH_POINTS = 3  # in floating point, where one exact point of a whole model takes seconds
 
 
@@ -579,7 +582,7 @@ def _cure_of_formula(goal: ProofGoal, cause: Diagnosis | None) -> tuple[tuple[st
 
 def _identifiers(text: str) -> set[str]:
     """The names of tensors in a formula or a sentence: an index may be called as a tensor is."""
-    named = re.findall(r"(?<=factor )[A-Za-z_]\w*|(?<=factors )[A-Za-z_]\w*", text)
+    named = re.findall(r"(?:(?<=factor )|(?<=factors )|(?<=[/*]))[A-Za-z_]\w*", text)
     return (
         {*named} | set(re.findall(r"[A-Za-z_]\w*(?=\[| as claimed|$)", text)) | set(re.findall(r"^[A-Za-z_]\w*", text))
     )
@@ -595,10 +598,19 @@ def _unknown_to_the_user(goal: ProofGoal) -> set[str]:
 
 
 def _explained(goal: ProofGoal, words: str, names: set[str]) -> str:
-    """The words, with what a name stands for that the user's code does not have."""
-    lines = {e.tensor.name: e for p in (goal.gradient.program, goal.traced.backward) for e in p.equations}
-    unknown = sorted(n for n in names & _identifiers(words) if n in lines)
-    told = [f"{n} is {to_text(lines[n].value)}, {lines[n].note}" for n in unknown]
+    """The words, with what the user wrote for each name that his code does not have, or what such a name stands for."""
+    forward = {e.tensor.name: e for e in goal.gradient.program.equations}
+    lines = forward | {e.tensor.name: e for e in goal.traced.backward.equations}
+    told = []
+    for name in sorted(n for n in names & _identifiers(words) if n in lines):
+        written = lines[name].written
+        if 0 < len(written) <= MAXIMUM_WRITTEN:
+            term = written if isinstance(ast.parse(written, mode="eval").body, _TERMS) else f"({written})"
+            words = re.sub(rf"\b{name}\b", lambda _, term=term: term, words)
+            if name in forward:  # in the backward pass its names may stand for something else
+                told.append(f"{written} is {lines[name].note}")
+        else:
+            told.append(f"{name} is {written or to_text(lines[name].value)}, {lines[name].note}")
     return f"{words}, where {'; '.join(told)}" if told else words
 
 

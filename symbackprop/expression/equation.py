@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from symbackprop.expression.build import Entry, Expr, Index, Tensor, substitute
 from symbackprop.expression.shown import Shown
@@ -14,12 +14,14 @@ class Equation(Shown):
 
     Args:
         note: where it comes from, in the user's words: a variable name, "line 12", "layer 2".
+        written: the user's expression that computes the tensor, where it has no name: "w.sum()"; "" if not known.
     """
 
     tensor: Tensor
     indices: tuple[Index, ...]
     value: Expr
     note: str = ""
+    written: str = field(default="", compare=False)
 
     @property
     def left(self) -> Entry:

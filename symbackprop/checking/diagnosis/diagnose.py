@@ -490,7 +490,7 @@ def _described(case: Refuted, tensor: Tensor) -> str:
     note = lines[tensor].note if tensor in lines else ""
     name = case.traced.variables.get(tensor)
     if name is None and note.startswith(PART):
-        text = to_text(lines[tensor].value)
+        text = lines[tensor].written or to_text(lines[tensor].value)
         return f"{text} ({note} of the forward pass)" if len(text) <= MAXIMUM_NAME else f"{note} of the forward pass"
     return f"{name or tensor.name} ({note} of the forward pass)" if note else name or tensor.name
 

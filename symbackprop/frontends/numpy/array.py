@@ -10,6 +10,7 @@ Operations look up `registry.OPERATIONS`; this module must not know what they do
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -28,7 +29,9 @@ from symbackprop.frontends.numpy.opaque import Opaque
 from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS
 from symbackprop.frontends.numpy.session import (
     Content,
+    Instruction,
     Ran,
+    Result,
     Session,
     as_int,
     as_numpy,
@@ -36,6 +39,7 @@ from symbackprop.frontends.numpy.session import (
     axis_indices,
     current,
     entry,
+    hands_on,
     no_rounds_in,
     product_of,
     running,
@@ -88,6 +92,7 @@ class Buffer:
         self.order: Order | None = None  # what is known of an argsort
         self.line: int | None
         self.ran: Ran | None
+        self.result_of: Instruction | None  # whose result it is as a whole
         self._runs()
         self.born = next(_births)
 
@@ -105,7 +110,8 @@ class Buffer:
         if not forced and (isinstance(value, Entry) or not has_entry(value)):
             return
         kind = "real" if self.kind == "real" else "integer"  # a mask has no derivative
-        tensor = session.define(self.shape, self.content, kind, variable, self.line, self.born)
+        written = self.result_of.written if self.result_of and not variable else ""
+        tensor = session.define(self.shape, self.content, kind, variable, self.line, self.born, written=written)
         if self.ran is not None:
             self.ran.tensor = tensor
         self.content = entry(tensor, session.rounds.get(tensor, ()))
@@ -113,7 +119,7 @@ class Buffer:
 
     def _runs(self) -> None:
         """Note the line of the user's code that computes what it holds from now on."""
-        self.line, self.ran = user_line(), None
+        self.line, self.ran, self.result_of = user_line(), None, None
         if self.line is not None:
             session = current()
             self.ran = ran = Ran(self.line, idle=lambda: self.ran is ran and self._is_idle(session))
@@ -212,7 +218,7 @@ def exemplar(value: Array) -> Any:
 
 
 @stands_for(np.ndarray, "a symbolic array")
-class Array:
+class Array(Result):
     """A symbolic `numpy.ndarray`, or a NumPy scalar (`scalar`), which is never changed in place."""
 
     __slots__ = ("axes", "buffer", "contiguous", "ordered", "scalar", "shared", "through")
@@ -228,6 +234,11 @@ class Array:
         self.contiguous = True  # False: not known to be C-contiguous
         self.shared: tuple[tuple[Buffer, int], ...] = ()  # may be a view of these buffers, as they are now, or a copy
         self.ordered = True  # its axes come as in memory: what NumPy makes in its layout is C-contiguous
+
+    def is_result_of(self, instruction: Instruction) -> None:
+        """Note where the user's code computes what the memory holds, if this array is all of it."""
+        if self.through is IDENTITY and self.buffer.result_of is None:
+            self.buffer.result_of = instruction
 
     # --- attributes of ndarray
 
@@ -301,7 +312,7 @@ class Array:
     def __getattr__(self, name: str) -> Any:
         if name in METHODS:
             method = METHODS[name]
-            return lambda *args, **options: method(self, *args, **options)
+            return functools.partial(method, self)
         if hasattr(exemplar(self), name):
             raise TraceError(f"the array method .{name} cannot be traced")
         kind = type(exemplar(self)).__name__
@@ -463,6 +474,7 @@ def _operation(name: str) -> Callable[..., Any]:
 
 
 def _binary(name: str, swapped: bool = False) -> Callable[[Array, Any], Any]:
+    @hands_on
     def operator(self: Array, other: Any) -> Any:
         if type(other) is Opaque:
             return other
@@ -472,7 +484,7 @@ def _binary(name: str, swapped: bool = False) -> Callable[[Array, Any], Any]:
 
 
 def _unary(name: str) -> Callable[[Array], Any]:
-    return lambda self: OPERATIONS[name](self)
+    return hands_on(lambda self: OPERATIONS[name](self))
 
 
 def _inplace(name: str) -> Callable[[Array, Any], Any]:

@@ -33,7 +33,7 @@ from symbackprop.frontends.numpy.masked import Masked, Places
 from symbackprop.frontends.numpy.opaque import RANDOM, NotUsable, Refused, Source, first_opaque
 from symbackprop.frontends.numpy.operands import as_array, exact, rounding_of
 from symbackprop.frontends.numpy.registry import OPERATIONS
-from symbackprop.frontends.numpy.session import as_numpy, asked_by_user, current, guarded
+from symbackprop.frontends.numpy.session import as_numpy, asked_by_user, current, guarded, hands_on
 from symbackprop.frontends.numpy.size import Size, SymbolicRange
 from symbackprop.frontends.numpy.symbolic import STAND_INS
 
@@ -48,6 +48,7 @@ class Operation:
     def __init__(self, name: str, shown: str) -> None:
         self.__name__, self._shown = name, shown
 
+    @hands_on
     def __call__(self, *args: Any, **options: Any) -> Any:
         """The operation; of unknown numbers it is unknown."""
         unknown = first_opaque(args)

@@ -6,6 +6,7 @@ tensors from a function of indices, and finds the user's name for an object by l
 
 from __future__ import annotations
 
+import ast
 import functools
 import itertools
 import linecache
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import CodeType, FrameType, FunctionType, ModuleType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import (
@@ -135,11 +136,13 @@ class Session:
         line: int | None,
         born: int = 0,
         hint: str = "t",
+        written: str = "",
     ) -> Tensor:
         """Write the equation of a new tensor whose entries are `content`, computed in that line of the user's code.
 
         Args:
             hint: how the tensor is called where there is no variable.
+            written: the user's expression for it.
             born: when its array was made: in an arm of a branch it may read what is not there elsewhere.
         """
         indices = axis_indices(shape)
@@ -164,7 +167,8 @@ class Session:
         if variable:
             self.variables[tensor] = variable
         place = f"line {line}" if variable else f"{PART}line {line}"
-        self.equations.append(Equation(tensor, indices, value, place if line else ""))
+        shown = "" if variable or rounds else written  # what is written stands for one round
+        self.equations.append(Equation(tensor, indices, value, place if line else "", shown))
         self.values[tensor] = value
         return tensor
 
@@ -318,6 +322,35 @@ def user_line() -> int | None:
     return session.line() if session else None
 
 
+class Instruction(NamedTuple):
+    """An instruction of the user's code."""
+
+    code: CodeType
+    place: int
+
+    @property
+    def written(self) -> str:
+        """The expression that it works out, as it stands in the file: "w.sum()"; "" if that is not known."""
+        first, last, start, stop = next(itertools.islice(self.code.co_positions(), self.place // 2, None))
+        if first is None or first != last:
+            return ""
+        text = linecache.getline(self.code.co_filename, first).encode()[start:stop].decode(errors="replace")
+        try:
+            ast.parse(text, mode="eval")
+        except (SyntaxError, ValueError, RecursionError):  # a statement: p /= p.sum()
+            return ""
+        return text
+
+
+class Result:
+    """What an operation returns, which can be told by which instruction of the user's code it is the result of."""
+
+    __slots__ = ()
+
+    def is_result_of(self, instruction: Instruction) -> None:
+        """Note the instruction."""
+
+
 @contextmanager
 def running(session: Session) -> Iterator[None]:
     """Make `session` the current one."""
@@ -358,7 +391,7 @@ def guarded(function: F, shown: str = "") -> F:
         if session.stop is not None:
             raise session.stop
         try:
-            return function(*args, **options)
+            result = function(*args, **options)
         except ShapesDoNotFit as stop:
             if not session.may_catch():
                 session.remember(stop)
@@ -373,9 +406,26 @@ def guarded(function: F, shown: str = "") -> F:
                 raise unknown from None
             session.remember(stop)
             raise
+        if isinstance(result, Result):
+            frame: FrameType | None = sys._getframe(1)
+            while frame is not None and id(frame.f_code) in _HANDING_ON:
+                frame = frame.f_back
+            if frame is not None and id(frame.f_code) in session.codes:
+                result.is_result_of(Instruction(frame.f_code, frame.f_lasti))
+        return result
 
     call.guards = function  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
+
+
+_HANDING_ON: dict[int, CodeType] = {}  # by the id: constants in code may have no hash
+
+
+def hands_on(function: F) -> F:
+    """A function whose result is that of the operation that it calls, and is so the result of who called it."""
+    code: CodeType = function.__code__  # type: ignore[attr-defined]
+    _HANDING_ON[id(code)] = code
+    return function
 
 
 def _unknown_argument(error: TypeError, shown: str) -> TraceError:
