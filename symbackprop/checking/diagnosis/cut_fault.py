@@ -31,12 +31,14 @@ class CutFault:
         right: the derivative that it should be.
         lines: the user's lines from the last right tensors to this one.
         near: what the derivation speaks of between derivatives that the user has and this one.
+        absent: the derivatives among these that the user does not have.
     """
 
     line: Equation
     right: Tensor
     lines: tuple[Equation, ...]
     near: frozenset[Tensor] = frozenset()
+    absent: frozenset[Tensor] = frozenset()
 
 
 def cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutFault | None:
@@ -52,8 +54,9 @@ def cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutFa
     for line in suspects:
         for right in _missing(absent, line.tensor, strays):
             if _mends(case, trials, lines, line.tensor, right):
-                near = _region(right, {e.tensor: e for e in absent})
-                return CutFault(line, right, _between(lines, line, frozenset(found)), near)
+                lines_of = {e.tensor: e for e in absent}
+                near = _region(right, lines_of)
+                return CutFault(line, right, _between(lines, line, frozenset(found)), near, near & lines_of.keys())
     return None
 
 

@@ -133,6 +133,7 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
     words = f"{fault.line.note}: {name} should be {what}, and is not; all that it is computed from is right"
     ways: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
         lambda: _cures(case, search, "likely", budget, final),
+        lambda: _slips_between(case, trials, fault, budget),
         lambda: _lacking(case, trials, fault, final, words, budget),
         lambda: _cures(case, search, "plausible", budget, final),
         lambda: _cures(case, search, "several", budget, final),
@@ -142,6 +143,15 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
             if cause.text:
                 return cause
     return Diagnosis(words)
+
+
+def _slips_between(case: Refuted, trials: Trials, fault: CutFault, budget: Budget) -> Iterator[Diagnosis]:
+    """Slips in what the derivation says between cut points."""
+    lines = [e for e in _plain_derivation(case, trials) if e.tensor in fault.absent]
+    goals = {fault.right: fault.line.tensor}
+    search = EditSearch(case, trials, lines, goals, _derivation_variables(case), derivation=True)
+    own = {fault.right: case.traced.variables.get(fault.line.tensor, fault.line.tensor.name)}
+    yield from _slips(case, search, "likely", budget, own)
 
 
 def _unnamed(case: Refuted, fault: CutFault) -> str:
@@ -272,11 +282,16 @@ def _derivation_search(case: Refuted, trials: Trials) -> EditSearch:
         goals = {case.derived[n]: t for n, t in case.traced.gradients.items()}
         line = case.gradient.adjoint.by_tensor[case.formula.tensor]
         return EditSearch(case, trials, (line,), goals, user, derivation=True)
-    sources = {bar: t for t, bar in case.gradient.cotangents.items()}
-    variables = {bar: f"d{_round_name(case, t)}" for bar, t in sources.items() if t in user or t in case.inputs}
+    variables = _derivation_variables(case)
     goals = {case.derived[n]: t for n, t in case.traced.gradients.items() if n in case.wrong}
     goals |= {t: t for n, t in _right(case) if n in case.right}
     return EditSearch(case, trials, _plain_derivation(case, trials), goals, variables, derivation=True)
+
+
+def _derivation_variables(case: Refuted) -> dict[Tensor, str]:
+    """dh for the derivative with respect to each tensor h that the user has."""
+    user, sources = case.traced.variables, {bar: t for t, bar in case.gradient.cotangents.items()}
+    return {bar: f"d{_round_name(case, t)}" for bar, t in sources.items() if t in user or t in case.inputs}
 
 
 def _round_name(case: Refuted, tensor: Tensor) -> str:
@@ -330,8 +345,14 @@ def _parts(case: Refuted) -> dict[Tensor, Equation]:
     return {e.tensor: e for e in every if e.note.startswith(PART)}
 
 
-def _slips(case: Refuted, search: EditSearch, stage: Stage, budget: Budget) -> Iterator[Diagnosis]:
-    """Slips in the derivation that lead to what is claimed."""
+def _slips(
+    case: Refuted, search: EditSearch, stage: Stage, budget: Budget, own: Mapping[Tensor, str] | None = None
+) -> Iterator[Diagnosis]:
+    """Slips in the derivation that lead to what is claimed.
+
+    Args:
+        own: what the user calls derivatives that he claims wrongly.
+    """
     if case.formula is not None:
         yield from _left_behind(case, search, stage, budget)
         return
@@ -341,7 +362,7 @@ def _slips(case: Refuted, search: EditSearch, stage: Stage, budget: Budget) -> I
         words = _slip(case, edit, search)
         place = _place_of_slip(case, edit, search)
         words = f"{place}: {words}" if place else words
-        names = _derivative_names(case)
+        names = _derivative_names(case) | dict(own or {})
         right = _renamed(known[line.tensor].value, names)
         called = names.get(line.tensor, line.tensor.name)
         text = f"{called}[{','.join(i.name for i in line.indices)}] = {to_text(right)}"
@@ -466,13 +487,19 @@ def _by_user(case: Refuted, source: Tensor, through: Tensor) -> Tensor:
     """
     lines = case.gradient.program.by_tensor
     place = lines[through].note.removeprefix(PART)
-    named = [t for t in lines if lines[t].note == place and t in case.traced.variables]
-    if len(named) != 1 or through in case.traced.variables:
+    if through in case.traced.variables:
         return through
-    (own,) = named
-    outputs = set(case.gradient.program.outputs)
-    beside = own in _reached(case, source, {through}) or outputs & _reached(case, through, {own})
-    return through if beside else own
+    outputs, sent = set(case.gradient.program.outputs), _reached(case, through, set())
+    named = [
+        t
+        for t in lines
+        if lines[t].note == place
+        and t in case.traced.variables
+        and t in sent
+        and t not in _reached(case, source, {through})
+        and not outputs & _reached(case, through, {t})
+    ]
+    return named[0] if len(named) == 1 else through
 
 
 def _reached(case: Refuted, start: Tensor, without: set[Tensor]) -> set[Tensor]:
