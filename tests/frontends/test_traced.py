@@ -676,3 +676,33 @@ def test_an_ambiguous_reshape_stops_the_trace_only_if_it_matters() -> None:
     check(harmless)
     with pytest.raises(TraceError, match="may or may not share its memory"):
         check(ambiguous)
+
+
+def test_parts_of_lines_are_told_in_the_words_of_the_user() -> None:
+    def function(x, w, s):
+        spread = x.var(axis=0) + 1e-5  # its mean is a part of the call, for which nothing is written
+        total = (x @ w).sum() / np.exp(s).sum()
+        x = x - np.log(w.sum()) * s[:, None]
+        x /= x.sum()
+        for _ in range(2):
+            x = x * np.tanh((x * s[:, None]).sum(axis=0))
+        return (x / spread).sum() * total / w.max()
+
+    program = trace(function, shapes={"x": ("N", "D"), "w": ("D",), "s": ("N",)})
+    written = {e.written: e for e in program.equations if e.written}
+    assert {"(x @ w).sum()", "np.exp(s).sum()", "w.sum()", "x.sum()", "(x * s[:, None]).sum(axis=0)"} <= written.keys()
+    assert all(e.note.startswith("part of line") for e in written.values())
+    assert not any(text.startswith("x.var") for text in written)
+    assert to_text(written["w.sum()"].value) == "sum(d, w[d])"
+    assert len([e for e in program.equations if e.written == "(x * s[:, None]).sum(axis=0)"]) == 2
+
+
+def test_what_is_written_for_one_round_of_a_loop_is_not_said_of_all() -> None:
+    def function(x, u):
+        h = u
+        for t in range(len(x)):
+            h = np.tanh((h * u).sum() + x[t] * h)
+        return h
+
+    program = trace(function, shapes={"x": ("T",), "u": ("D",)})
+    assert not any(e.written for e in program.equations)
