@@ -1,16 +1,19 @@
 """The work that a verdict may take, and how it is divided.
 
 A budget has an end, on the clock of work that this thread did (`normal_form.work_time`), so a verdict does not depend
-on what else the machine does. `part` gives a task its share of what is left: what the table says, and more for each
-line that there is to do.
+on what else the machine does. Only where a busy machine would not come to that end before whoever waits gives up,
+there is less: what is known by then is to be told. `part` gives a task its share of what is left: what the table says,
+and more for each line that there is to do.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from symbackprop.normal_form.work_time import worked
+from symbackprop.normal_form.work_time import is_counted, worked
 
 LEAST = 0.05  # seconds: a task that is begun at all gets so much
 CHECK = 60.0  # what a model of a dozen transformer blocks takes; one layer takes a fraction of a second
@@ -81,37 +84,72 @@ SHARES: dict[str, Share] = {
 }
 
 
+class Waiting(NamedTuple):
+    """Somebody waits for an answer.
+
+    Args:
+        work, wall: when the wait began, on the clocks of work and on the wall.
+        until: when it ends, on the wall.
+    """
+
+    work: float
+    wall: float
+    until: float
+
+    @property
+    def left(self) -> float:
+        """How much may be worked until then, at the pace so far."""
+        if is_counted():
+            return math.inf
+        now = time.monotonic()
+        pace = (worked() - self.work + LEAST) / (now - self.wall + LEAST)
+        return (self.until - now) * min(1.0, pace)
+
+
 @dataclass(frozen=True)
 class Budget:
     """The work that is left.
 
     Args:
         end: on the clock of work.
+        waiting: who waits for the answer.
     """
 
     end: float
+    waiting: Waiting | None = None
 
     @classmethod
     def of(cls, seconds: float) -> Budget:
         """So much, from now on."""
         return cls(worked() + seconds)
 
+    @classmethod
+    def awaited(cls, seconds: float) -> Budget:
+        """So much, from now on, for somebody who waits as long."""
+        work, wall = worked(), time.monotonic()
+        return cls(work + seconds, Waiting(work, wall, wall + seconds))
+
+    @property
+    def _left(self) -> float:
+        left = self.end - worked()
+        return left if self.waiting is None else min(left, self.waiting.left)
+
     @property
     def left(self) -> float:
         """Seconds until the end, a few hundredths at least."""
-        return max(LEAST, self.end - worked())
+        return max(LEAST, self._left)
 
     @property
     def spent(self) -> bool:
         """True once nothing more is to be begun."""
-        return worked() > self.end
+        return self._left < 0
 
     def part(self, task: str, lines: int = 0) -> Budget:
         """What a task gets of it, from now on."""
         share = SHARES[task]
         seconds = min(share.most * self.left, share.seconds + share.a_line * lines)
-        return Budget(min(self.end, worked() + seconds))
+        return Budget(min(self.end, worked() + seconds), self.waiting)
 
     def half(self) -> Budget:
         """Half of what is left."""
-        return Budget(worked() + self.left / 2)
+        return Budget(worked() + self.left / 2, self.waiting)

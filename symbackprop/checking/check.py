@@ -121,7 +121,7 @@ def answer(case: Case, seconds: float, observer: Observer | None = None) -> Verd
     subject, progress = f"gradients of {name_of(case.forward)}", Progress(observer)
     try:
         with watched(progress):
-            return within(_limit(seconds), lambda: judged(case, Budget.of(seconds)))
+            return within(_limit(seconds), lambda: judged(case, Budget.awaited(seconds)))
     except OutOfTime:
         done = f"; by then: {progress.so_far}" if progress.done else ""
         return Verdict("UNDECIDED", subject, reason=f"no answer within {seconds:g} s{done}")

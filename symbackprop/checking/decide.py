@@ -549,7 +549,8 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
     exists = math.isfinite(found.entry.claimed)
     lines = len(goal.traced.backward.equations) if goal.is_long else 0
     report("the cause")
-    cause = _cause(goal, wrong, found, budget.part("cause", lines)) if exists else None
+    sought = exists and not budget.spent
+    cause = _cause(goal, wrong, found, budget.part("cause", lines)) if sought else None
     nothing = "" if exists else f"{found.entry.name}: no number (nan or infinite) where the gradient is finite"
     right = [n for n in doubtful if n not in proof.unproved]
     notes: tuple[str, ...] = (f"proved right: {enumerated(right)}",) if right else ()

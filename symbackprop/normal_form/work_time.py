@@ -32,6 +32,11 @@ def worked() -> float:
     return _count.ticks * TICK
 
 
+def is_counted() -> bool:
+    """True where looks are counted instead of seconds."""
+    return _count.ticks is not None
+
+
 @contextmanager
 def counted() -> Iterator[None]:
     """Within it, time passes by being looked at: what a search finds depends on what it does alone."""

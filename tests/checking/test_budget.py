@@ -42,5 +42,18 @@ def test_a_spent_budget_begins_nothing_more_but_lets_a_task_look(clock):
     assert whole.spent and whole.left == LEAST and whole.part("task").spent
 
 
+def test_a_busy_machine_leaves_as_much_as_it_would_do_while_somebody_waits(clock, monkeypatch):
+    wall = [7.0]
+    monkeypatch.setattr(budget.time, "monotonic", lambda: wall[0])
+    awaited, own = Budget.awaited(60), Budget.of(60)
+    clock[0], wall[0] = clock[0] + 10, wall[0] + 10  # alone on the machine
+    assert awaited.left == own.left == 50
+    wall[0] += 30  # in which nothing was done: a quarter of the time is worked
+    assert awaited.left == pytest.approx(5, rel=0.01) and own.left == 50
+    assert awaited.part("task").left == 2.0 and awaited.half().left == pytest.approx(2.5, rel=0.01)
+    wall[0] += 20.1
+    assert awaited.spent and awaited.part("task").spent and not own.spent
+
+
 def test_every_share_is_positive():
     assert all(share.seconds > 0 and share.a_line >= 0 for share in SHARES.values())

@@ -131,10 +131,13 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
     what = f"the derivative with respect to {_described(case, source)}" if source is not None else _unnamed(case, fault)
     name = case.traced.variables.get(fault.line.tensor, fault.line.tensor.name)
     words = f"{fault.line.note}: {name} should be {what}, and is not; all that it is computed from is right"
+    cure = next((c for c in _cures(case, search, "likely", budget, final) if c.text), None)
+    if cure is not None:
+        return cure
+    slip = next((s for s in _slips_between(case, trials, fault, budget) if s.text), Diagnosis(words))
     ways: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
-        lambda: _cures(case, search, "likely", budget, final),
-        lambda: _slips_between(case, trials, fault, budget),
-        lambda: _lacking(case, trials, fault, final, words, budget),
+        lambda: _lacking(case, trials, fault, final, slip.words, budget),
+        lambda: iter([slip]),
         lambda: _cures(case, search, "plausible", budget, final),
         lambda: _cures(case, search, "several", budget, final),
     )
