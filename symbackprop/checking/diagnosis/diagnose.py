@@ -130,11 +130,14 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
     source = sources.get(fault.right)
     what = f"the derivative with respect to {_described(case, source)}" if source is not None else _unnamed(case, fault)
     name = case.traced.variables.get(fault.line.tensor, fault.line.tensor.name)
-    words = f"{fault.line.note}: {name} should be {what}, and is not; all that it is computed from is right"
+    wrong = f"{fault.line.note}: {name} should be {what}"
+    words = f"{wrong}, and is not; all that it is computed from is right"
     cure = next((c for c in _cures(case, search, "likely", budget, final) if c.text), None)
     if cure is not None:
         return cure
     slip = next((s for s in _slips_between(case, trials, fault, budget) if s.text), Diagnosis(words))
+    if slip.text:
+        slip = replace(slip, words=f"{wrong}; {slip.words.removeprefix(f'{fault.line.note}: ')}")
     ways: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
         lambda: _lacking(case, trials, fault, final, slip.words, budget),
         lambda: iter([slip]),
