@@ -607,7 +607,7 @@ def _explained(goal: ProofGoal, words: str, names: set[str]) -> str:
         written = lines[name].written
         if 0 < len(written) <= MAXIMUM_WRITTEN:
             term = written if isinstance(ast.parse(written, mode="eval").body, _TERMS) else f"({written})"
-            words = re.sub(rf"\b{name}\b", lambda _, term=term: term, words)
+            words = term.join(re.split(rf"\b{name}\b", words))
             if name in forward:  # in the backward pass its names may stand for something else
                 told.append(f"{written} is {lines[name].note}")
         else:

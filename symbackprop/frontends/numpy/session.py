@@ -423,7 +423,7 @@ _HANDING_ON: dict[int, CodeType] = {}  # by the id: constants in code may have n
 
 def hands_on(function: F) -> F:
     """A function whose result is that of the operation that it calls, and is so the result of who called it."""
-    code: CodeType = function.__code__  # type: ignore[attr-defined]
+    code: CodeType = function.__code__
     _HANDING_ON[id(code)] = code
     return function
 

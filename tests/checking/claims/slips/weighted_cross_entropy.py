@@ -23,8 +23,8 @@ def backward(logits, y, w):
 
 SLIPS = {
     "mean over the examples": (
-        "return {\"logits\": g / of_label.sum()}",
-        "return {\"logits\": g / len(y)}",
+        'return {"logits": g / of_label.sum()}',
+        'return {"logits": g / len(y)}',
         "line {line}: a factor 1/of_label.sum() belongs where the factor 1/N stands",
     ),
 }
