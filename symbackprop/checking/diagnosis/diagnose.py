@@ -183,12 +183,13 @@ def _lacking(
     composition = case.sides.walked(budget.part("composed cure"))
     own = case.traced.variables.get(line.tensor, line.tensor.name)
     left = f"{own}[{','.join(i.name for i in line.indices)}]"
-    for lack in dict.fromkeys((composition.lack(line, fault.right), None)):
+    lacking = composition.lack(line, fault.right)
+    for lack in dict.fromkeys((lacking and _short(_without_nothing(lacking, line, trials)), None)):
         right = composition.derivative(line, fault.right) if lack is None else add(line.value, lack)
         if right is None:
             continue
         if lack is None:
-            right = min(right, gathered(factored(right)), key=lambda e: len(to_text(e)))
+            right = _short(right)
         cured = replace(line, value=right)
         edit, shown = Edit(words, "", (cured,)), right if lack is None else lack
         names = _plainly_named(case, replace(line, value=shown))
@@ -202,6 +203,17 @@ def _lacking(
         if _proved(case, edit, case.own_lines, final, budget):
             yield Diagnosis(f"{words}{before}", text, (cured,))
             return
+
+
+def _short(expr: Expr) -> Expr:
+    """`expr`, or with factors in front of its sums, whichever is shorter."""
+    return min(expr, gathered(factored(expr)), key=lambda e: len(to_text(e)))
+
+
+def _without_nothing(expr: Expr, line: Equation, trials: Trials) -> Expr:
+    """`expr`, a part of a line, without terms that come to nothing."""
+    terms = expr.terms if isinstance(expr, Add) else (expr,)
+    return add(*(t for t in terms if not trials.nothing(t, line.indices, line.tensor)))
 
 
 def _each(case: Refuted, budget: Budget) -> Diagnosis | None:
@@ -536,8 +548,8 @@ def _plain_derivation(case: Refuted, trials: Trials) -> tuple[Equation, ...]:
     for line in case.derived_lines:
         value, source = line.value, sources.get(line.tensor, line.tensor)
         if isinstance(value, Add):
-            kept = [t for t in value.terms if not trials.nothing(t, line.indices, line.tensor)]
-            value = add(*kept) if kept else value
+            kept = _without_nothing(value, line, trials)
+            value = value if kept is ZERO else kept
         note = forward[source].note if source in forward else ""
         lines.append(Equation(line.tensor, line.indices, value, note))
     return tuple(lines)
