@@ -82,6 +82,7 @@ FEW, MAXIMUM_GRID = 3, 10_000  # symbols, and choices of their values
 LARGER = 5  # where windows of 3 overlap that are 2 apart
 LARGEST_PRODUCT = 64  # of stated sizes: a loop over all of them is run that often
 MOST_SYMBOLS = 4  # that are fixed then
+LONG_SUM = 6  # terms: rather than to write them out, a symbol is tried for their number
 CASE_OF_THIS = "the sizes given are a case of this"
 MOST_QUESTIONS = 8  # about lengths that have symbols
 MOST_CASES = 4  # sizes of which it is told apart whether they are 1
@@ -302,10 +303,9 @@ def _with_symbols(case: Case, budget: Budget) -> Verdict | None:
     verdict = decide_pair(traced, f"gradients of {name_of(case.forward)}", _scope(traced), budget)
     if verdict.status != "PROVED":
         return None
-    if general.where != case.where:  # it is one of lengths that answer as those given do
-        open_sizes = dict.fromkeys(w for shape in case.shapes.values() for w in _text(shape))
-        verdict = replace(verdict, scope=_of_some(open_sizes))
-    return replace(verdict, notes=(*verdict.notes, CASE_OF_THIS))
+    # lengths that are equal or multiples stay so, and they answer as those given do: of others nothing is said
+    open_sizes = dict.fromkeys(w for shape in case.shapes.values() for w in _text(shape))
+    return replace(verdict, scope=_of_some(open_sizes), notes=(*verdict.notes, CASE_OF_THIS))
 
 
 def _checked(case: Case, budget: Budget, cases: int = 0) -> Verdict:
@@ -335,7 +335,9 @@ def _checked(case: Case, budget: Budget, cases: int = 0) -> Verdict:
         return untraced(_own_fault(case, error, None) or error, subject)
     except SymbackpropError as error:
         return untraced(error, subject)
-    verdict = decide_pair(traced, subject, _scope(traced), budget)
+    written_out = max((n for shape in case.shapes.values() for n in shape if isinstance(n, int)), default=0)
+    easier = (lambda: _with_symbols(case, budget.half())) if written_out >= LONG_SUM else None
+    verdict = decide_pair(traced, subject, _scope(traced), budget, easier)
     if verdict.status != "UNDECIDED":
         return verdict
     symbols = _telling_symbols(traced)

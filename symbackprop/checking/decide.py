@@ -11,7 +11,7 @@ import ast
 import math
 import random
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -80,6 +80,9 @@ MOST_SUSPICIOUS = 3  # points
 MAXIMUM_WRITTEN = 40  # characters of the user's code in a sentence
 _TERMS = (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.Constant)
 ENOUGH_POINTS = 3  # in floating point, where one exact point of a whole model takes seconds
+
+
+Easier = Callable[[], Verdict | None]
 
 
 def untraced(error: SymbackpropError, subject: str) -> Verdict:
@@ -228,11 +231,12 @@ FIRST_LOOK = Look("first look", "first look")
 CLOSER = (Tries(), Look("directed", "directed look"), Tries(PATIENT, "patient"), Look("all", "last look", 1))
 
 
-def decide_pair(traced: Traced, subject: str, scope: str, budget: Budget) -> Verdict:
+def decide_pair(traced: Traced, subject: str, scope: str, budget: Budget, easier: Easier | None = None) -> Verdict:
     """PROVED, REFUTED, UNDECIDED or MALFORMED.
 
     Args:
         scope: the sizes of which a proof speaks.
+        easier: a proof of more than is asked, which may be easier, or None; sought once numbers have looked.
     """
     try:
         goal = goal_of(traced)
@@ -240,7 +244,11 @@ def decide_pair(traced: Traced, subject: str, scope: str, budget: Budget) -> Ver
         return untraced(error, subject)
     subject = f"{subject}: {enumerated(goal.names)}"
     malformed = of_wrong_shape(goal, subject)
-    return decide(goal, subject, scope, budget, (FIRST_LOOK, *CLOSER)) if malformed is None else malformed
+    if malformed is not None:
+        return malformed
+    if easier is not None and look(goal, goal.names, FIRST_LOOK, budget) is None and (proved := easier()) is not None:
+        return proved
+    return decide(goal, subject, scope, budget, (FIRST_LOOK, *CLOSER))
 
 
 def confirm_pair(traced: Traced, subject: str, budget: Budget) -> Verdict:

@@ -36,7 +36,7 @@ BACKWARD = ("backward", "backward_pass", "backward_propagation", "backprop", "bp
             "grad")  # fmt: skip
 OWN_CODE.append(__file__)  # the functions that make a layer and run it are rebuilt with it, and no code of the user's
 HELD = ("data", "value", "val", "weight", "array", "w", "params")  # where a parameter object keeps its numbers
-DEEPEST = 4
+DEEPEST = 12  # steps: model, list, block, attention, projection, its parameter object, its numbers are 7
 DISTINCT = (4, 3, 5, 6, 2, 7, 8, 9, 10, 11), tuple(range(12, 132, 12))  # the latter in two, three or four groups
 OTHER_LENGTHS = (*range(2, 13), 16, 24)  # an axis of length 1 fits to any
 MOST_TOLD = 4  # arrays that an instance keeps

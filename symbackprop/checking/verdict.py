@@ -25,6 +25,7 @@ from symbackprop.rendering.text import to_text
 
 GIVEN_SIZES = "the sizes given"  # the scope where the user left none open
 SURROGATE = "surrogate"  # a backward pass that is declared to be another one than the gradient
+LONG_NOTE = 360  # characters on the screen
 MOST_ARRAYS = 12  # that are shown of a counterexample
 MAXIMUM_ENTRIES = 12  # arrays larger than this are shown by their shape
 
@@ -289,7 +290,7 @@ class Verdict(Shown):
         lines += _row("because", self.reason)
         lines += _row("precision", self.precision.text if self.precision is not None else "")
         for note in self.notes:
-            lines += _row("note", note)
+            lines += _row("note", _cut(note))
         return "\n".join(lines)
 
 
@@ -298,6 +299,14 @@ def _shapes(lemmas: Iterable[Lemma]) -> dict[str, list[str]]:
     equations = [e for lemma in lemmas for e in (*lemma.definitions, lemma.equation)]
     tensors = {t for e in equations for t in (e.tensor, *(entry.tensor for entry in entries_once(e.value)))}
     return {t.name: [to_text(n) for n in t.shape] for t in sorted(tensors, key=lambda t: t.name)}
+
+
+def _cut(note: str) -> str:
+    """A note of reasonable length: of a model of a dozen blocks it lists hundreds of arrays."""
+    if len(note) <= LONG_NOTE:
+        return note
+    head, _, _ = note[:LONG_NOTE].rpartition(", ")
+    return f"{head}, ... (Verdict.notes has all of it)"
 
 
 def _row(label: str, text: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -650,3 +651,60 @@ class InLists:
 def test_parameters_in_a_list_have_their_gradients_in_another():
     verdict = sb.check(InLists(), shapes={"x": ("N", 4)})
     assert (verdict.status, verdict.wrong) == ("REFUTED", ("params.1",))
+
+
+class Gated:
+    """Normalised, then two halves of one product, one of which opens the other; the lengths are those of its arrays."""
+
+    def __init__(self, n):
+        self.g, self.W, self.V = np.ones(n), np.ones((n, 2 * n)), np.ones((n, n))
+
+    def forward(self, x):
+        xc = x - x.mean(-1, keepdims=True)
+        self.r = 1 / np.sqrt((xc * xc).mean(-1, keepdims=True) + 1e-5)
+        self.h = xc * self.r
+        self.n = self.g * self.h
+        self.a, b = np.split(self.n @ self.W, 2, axis=-1)
+        self.s = np.tanh(b)
+        return x + (self.a * self.s) @ self.V
+
+    def backward(self, d):
+        du = d @ self.V.T
+        self.dV = (self.a * self.s).T @ d
+        dab = np.concatenate([du * self.s, du * self.a * (1 - self.s**2)], axis=-1)
+        self.dW = self.n.T @ dab
+        dn = dab @ self.W.T
+        self.dg = (dn * self.h).sum(0)
+        dh = dn * self.g
+        return d + self.r * (dh - dh.mean(-1, keepdims=True) - self.h * (dh * self.h).mean(-1, keepdims=True))
+
+
+class Stage:
+    def __init__(self, n):
+        self.inner = Inner(n)
+
+
+class Inner:
+    def __init__(self, n):
+        self.gate = Gated(n)
+
+
+class Nested:
+    """A model as one builds it: its arrays are five steps away."""
+
+    def __init__(self, n):
+        self.stages = [Stage(n)]
+
+    def forward(self, x):
+        return self.stages[0].inner.gate.forward(x)
+
+    def backward(self, d):
+        return self.stages[0].inner.gate.backward(d)
+
+
+def test_lengths_that_are_multiples_of_each_other_stay_so_where_symbols_stand_for_them():
+    verdict = sb.check(Nested(8), shapes={"x": ("N", 8)})
+    assert verdict.status == "PROVED" and "the sizes given are a case of this" in verdict.notes
+    assert verdict.subject.count("stages.0.inner.gate.") == 3, verdict.subject
+    long = replace(verdict, notes=("took for its parameters: " + ", ".join(f"W{k} is Model.W{k}" for k in range(99)),))
+    assert len(str(long).splitlines()[-1]) < 420 and str(long).endswith("(Verdict.notes has all of it)")
