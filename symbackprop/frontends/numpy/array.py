@@ -25,6 +25,7 @@ from symbackprop.frontends.numpy.dtypes import EXACT, as_dtype, example, kind_of
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.infinity import is_infinite
 from symbackprop.frontends.numpy.opaque import Opaque
+from symbackprop.frontends.numpy.pieces import Pieces
 from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS
 from symbackprop.frontends.numpy.session import (
     Content,
@@ -38,6 +39,7 @@ from symbackprop.frontends.numpy.session import (
     entry,
     no_rounds_in,
     product_of,
+    reduced,
     running,
     user_line,
 )
@@ -86,6 +88,7 @@ class Buffer:
         self.version = 0
         self.doubt: str | None = None  # why its contents are uncertain
         self.order: Order | None = None  # what is known of an argsort
+        self.pieces: Pieces | None = None  # of which it consists, as far as `unsettled` is what they say
         self.line: int | None
         self.ran: Ran | None
         self._runs()
@@ -336,6 +339,9 @@ class Array:
             raise TraceError(buffer.doubt)
         if any(base.version != version for base, version in self.shared):
             raise TraceError("an array that may or may not be a view is used after its base was changed in place")
+        known = self._in_one_piece()
+        if known is not None:
+            return known
         if not buffer.settled:
             name = current().variable_of(self._is_name)
             if name or buffer.uses or (nonlinear and buffer.summed) or _large(buffer):
@@ -379,7 +385,35 @@ class Array:
                 return before
             return add(before, where(seen, value(own), ZERO)) if added else where(seen, value(own), before)
 
+        pieces = self._pieces_after(new, old, lambda indices: value(inverse(indices)[1]), added)
         buffer.write(new)
+        buffer.pieces = pieces
+
+    def _stretch(self) -> tuple[Expr, Expr] | None:
+        """Where the view of a vector begins and ends in it, if it is without gaps; None else."""
+        if self.through is IDENTITY or len(self.buffer.shape) != 1 or not self.contiguous or current().loops:
+            return None
+        (start,) = self.through.forward((ZERO,) * self.ndim)
+        return reduced(start), reduced(add(start, product_of(self.axes)))
+
+    def _in_one_piece(self) -> Content | None:
+        """What was written at these places of a vector, where that is known without the rest of it."""
+        pieces = self.buffer.pieces
+        stretch = None if pieces is None or pieces.whole is not self.buffer.unsettled else self._stretch()
+        if pieces is None or stretch is None or (content := pieces.at(*stretch)) is None:
+            return None
+        forward = self.through.forward
+        return lambda indices: content(forward(indices))
+
+    def _pieces_after(self, whole: Content, old: Content, value: Content, added: bool) -> Pieces | None:
+        """What a vector consists of once a piece of it is written."""
+        stretch = self._stretch()
+        if stretch is None or current().arms:
+            return None
+        pieces = self.buffer.pieces
+        if pieces is None or pieces.whole is not self.buffer.unsettled:
+            pieces = Pieces(old, old)
+        return pieces.written(whole, *stretch, value, added)
 
     def _named(self, value: Content) -> Content:
         """A value as a tensor of its own: what a round of a recurrence writes, later rounds read."""

@@ -1,0 +1,80 @@
+"""What is written into a vector piece by piece, as the gradients of all layers into one buffer.
+
+A piece is a range of places. As long as no two of them overlap, what is read of a piece is what was written there:
+nobody asks about the others, however many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from symbackprop.expression.build import Expr, add
+from symbackprop.frontends.numpy.session import Content, is_so
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The places from start up to stop of a vector, and what stands there.
+
+    Args:
+        content: the entry at a place of the vector.
+    """
+
+    start: Expr
+    stop: Expr
+    content: Content
+
+
+class Pieces:
+    """Pieces of a vector that do not overlap, in their order.
+
+    Args:
+        whole: the contents of the vector of which this is known.
+        rest: what stands beside the pieces.
+    """
+
+    def __init__(self, whole: Content, rest: Content, pieces: Iterable[Piece] = ()) -> None:
+        self.whole, self._rest, self._pieces = whole, rest, tuple(pieces)
+
+    def at(self, start: Expr, stop: Expr) -> Content | None:
+        """What stands in a range of places, where it is known to be in one piece."""
+        k = self._last_before(start)
+        piece = self._pieces[k] if k >= 0 else None
+        inside = piece is not None and (stop is piece.stop or is_so("<=", stop, piece.stop) is True)
+        return piece.content if piece is not None and inside else None
+
+    def written(self, whole: Content, start: Expr, stop: Expr, content: Content, added: bool) -> Pieces | None:
+        """With one more piece, or another one in its place; None if it is not known whether it overlaps others.
+
+        Args:
+            whole: the contents of the vector from then on.
+            added: whether it is added to what stands there.
+        """
+        k = self._last_before(start)
+        before, after = self._pieces[: k + 1], self._pieces[k + 1 :]
+        old = self._rest
+        if before and before[-1].start is start and before[-1].stop is stop:
+            before, old = before[:-1], before[-1].content
+        apart = [(p.stop, start) for p in before[-1:]] + [(stop, p.start) for p in after[:1]]
+        if not all(a is b or is_so("<=", a, b) is True for a, b in apart):
+            return None
+        both: Content = lambda indices: add(old(indices), content(indices))  # noqa: E731
+        piece = Piece(start, stop, both if added else content)
+        return Pieces(whole, self._rest, (*before, piece, *after))
+
+    def _last_before(self, place: Expr) -> int:
+        """The number of the last piece that is known to begin there, or before; -1 if there is none."""
+        for k, piece in enumerate(self._pieces):
+            if piece.start is place:
+                return k
+        if self._pieces and place is self._pieces[-1].stop:
+            return len(self._pieces) - 1
+        low, high = 0, len(self._pieces)
+        while low < high:
+            middle = (low + high) // 2
+            if is_so("<=", self._pieces[middle].start, place) is True:
+                low = middle + 1
+            else:
+                high = middle
+        return low - 1
