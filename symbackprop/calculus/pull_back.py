@@ -200,18 +200,21 @@ def _solve(pair: Pair, pending: list[Pair], running: list[Index], facts: Facts) 
         linear = simplify(subtract(expr, add(multiply(step, index), rest)), facts) is ZERO
         if not linear or free_indices(step):
             continue
-        gap = simplify(subtract(place, rest), facts)
         if step is ONE or step is MINUS_ONE:
             if len(unknown) == 1:
-                value = simplify(multiply(step, gap), facts)
+                value = simplify(multiply(step, simplify(subtract(place, rest), facts)), facts)
                 return {index: value}, [pair], _guards(value, index.size, facts)
-        elif decide("<=", ZERO, rest, facts) and decide("<", rest, step, facts):
-            # place = step * index + rest with 0 <= rest < step: quotient and remainder
-            value, left = simplify(Quotient(place, step), facts), simplify(Remainder(place, step), facts)
-            guards = _guards(value, index.size, facts)
-            solved = _solve_remainder(rest, left, running, facts)
-            if solved is not None:
-                return {index: value, **solved[0]}, [pair], guards + solved[1]
+            continue
+        first = substitute(rest, dict.fromkeys(unknown, ZERO))
+        for start in (ZERO, first) if rest is not first else (ZERO,):
+            low, gap = simplify(subtract(rest, start), facts), simplify(subtract(place, start), facts)
+            if decide("<=", ZERO, low, facts) and decide("<", low, step, facts):
+                # place - start = step * index + low with 0 <= low < step: quotient and remainder
+                value, left = simplify(Quotient(gap, step), facts), simplify(Remainder(gap, step), facts)
+                guards = _guards(value, index.size, facts)
+                solved = _solve_remainder(low, left, running, facts)
+                if solved is not None:
+                    return {index: value, **solved[0]}, [pair], guards + solved[1]
     return None
 
 

@@ -25,7 +25,7 @@ from symbackprop.frontends.numpy.dtypes import EXACT, as_dtype, example, kind_of
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.infinity import is_infinite
 from symbackprop.frontends.numpy.opaque import Opaque
-from symbackprop.frontends.numpy.pieces import Pieces
+from symbackprop.frontends.numpy.pieces import Piece, Pieces
 from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS
 from symbackprop.frontends.numpy.session import (
     Content,
@@ -378,16 +378,33 @@ class Array:
             buffer.settle(current().variable_of(self._is_name))
             old = buffer.content
 
+        pieces = self._pieces()
+        stretch = None if pieces is None else self._stretch()
+        before = pieces.before(*stretch) if pieces is not None and stretch is not None else None
+        alone = before is not None and before(axis_indices(buffer.shape)) is ZERO and _is_real(value, self.axes, buffer)
+
         def new(indices: tuple[Expr, ...]) -> Expr:
             seen, own = inverse(indices)
-            before = old(indices)
+            there = old(indices)
             if seen is ZERO:
-                return before
-            return add(before, where(seen, value(own), ZERO)) if added else where(seen, value(own), before)
+                return there
+            return add(there, where(seen, value(own), ZERO)) if added or alone else where(seen, value(own), there)
 
-        pieces = self._pieces_after(new, old, lambda indices: value(inverse(indices)[1]), added)
+        def piece(indices: tuple[Expr, ...]) -> Expr:
+            own = value(inverse(indices)[1])
+            return add(before(indices), own) if added and before is not None else own
+
         buffer.write(new)
-        buffer.pieces = pieces
+        if pieces is not None and stretch is not None and before is not None:
+            buffer.pieces = pieces.written(new, Piece(*stretch, piece))
+
+    def _pieces(self) -> Pieces | None:
+        """The pieces of which the vector consists, be it none yet; None where they are not followed."""
+        buffer = self.buffer
+        if len(buffer.shape) != 1 or self.through is IDENTITY or current().arms:
+            return None
+        pieces = buffer.pieces
+        return pieces if pieces is not None and pieces.whole is buffer.unsettled else Pieces(buffer.content)
 
     def _stretch(self) -> tuple[Expr, Expr] | None:
         """Where the view of a vector begins and ends in it, if it is without gaps; None else."""
@@ -399,21 +416,14 @@ class Array:
     def _in_one_piece(self) -> Content | None:
         """What was written at these places of a vector, where that is known without the rest of it."""
         pieces = self.buffer.pieces
-        stretch = None if pieces is None or pieces.whole is not self.buffer.unsettled else self._stretch()
-        if pieces is None or stretch is None or (content := pieces.at(*stretch)) is None:
+        if pieces is None or pieces.whole is not self.buffer.unsettled:
+            return None
+        stretch = self._stretch()
+        content = None if stretch is None else pieces.at(*stretch)
+        if content is None:
             return None
         forward = self.through.forward
         return lambda indices: content(forward(indices))
-
-    def _pieces_after(self, whole: Content, old: Content, value: Content, added: bool) -> Pieces | None:
-        """What a vector consists of once a piece of it is written."""
-        stretch = self._stretch()
-        if stretch is None or current().arms:
-            return None
-        pieces = self.buffer.pieces
-        if pieces is None or pieces.whole is not self.buffer.unsettled:
-            pieces = Pieces(old, old)
-        return pieces.written(whole, *stretch, value, added)
 
     def _named(self, value: Content) -> Content:
         """A value as a tensor of its own: what a round of a recurrence writes, later rounds read."""
@@ -561,6 +571,11 @@ def scalar(value: Expr, kind: str | np.dtype[Any] = "real", *, weak: bool = Fals
 def has_entry(expr: Expr) -> bool:
     """True if an expression depends on data."""
     return any(isinstance(n, Entry) for n in nodes_once(expr))
+
+
+def _is_real(value: Content, axes: tuple[Expr, ...], buffer: Buffer) -> bool:
+    """True for real numbers, of which the sum with 0 is what is written."""
+    return buffer.kind == "real" and not is_infinite(value(axis_indices(axes)))
 
 
 def _large(buffer: Buffer) -> bool:

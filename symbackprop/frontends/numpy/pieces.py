@@ -31,11 +31,11 @@ class Pieces:
 
     Args:
         whole: the contents of the vector of which this is known.
-        rest: what stands beside the pieces.
+        rest: what stands beside the pieces; where there are none yet, all of it.
     """
 
-    def __init__(self, whole: Content, rest: Content, pieces: Iterable[Piece] = ()) -> None:
-        self.whole, self._rest, self._pieces = whole, rest, tuple(pieces)
+    def __init__(self, whole: Content, rest: Content | None = None, pieces: Iterable[Piece] = ()) -> None:
+        self.whole, self._rest, self._pieces = whole, rest or whole, tuple(pieces)
 
     def at(self, start: Expr, stop: Expr) -> Content | None:
         """What stands in a range of places, where it is known to be in one piece."""
@@ -44,24 +44,23 @@ class Pieces:
         inside = piece is not None and (stop is piece.stop or is_so("<=", stop, piece.stop) is True)
         return piece.content if piece is not None and inside else None
 
-    def written(self, whole: Content, start: Expr, stop: Expr, content: Content, added: bool) -> Pieces | None:
-        """With one more piece, or another one in its place; None if it is not known whether it overlaps others.
+    def before(self, start: Expr, stop: Expr) -> Content | None:
+        """What stands in a range of places that is a piece or lies between pieces; None where that is not known."""
+        k = self._last_before(start)
+        if k >= 0 and self._pieces[k].start is start and self._pieces[k].stop is stop:
+            return self._pieces[k].content
+        apart = [(p.stop, start) for p in self._pieces[: k + 1][-1:]] + [(stop, p.start) for p in self._pieces[k + 1 :][:1]]
+        return self._rest if all(a is b or is_so("<=", a, b) is True for a, b in apart) else None
+
+    def written(self, whole: Content, piece: Piece) -> Pieces:
+        """With one more piece, in such a range.
 
         Args:
             whole: the contents of the vector from then on.
-            added: whether it is added to what stands there.
         """
-        k = self._last_before(start)
-        before, after = self._pieces[: k + 1], self._pieces[k + 1 :]
-        old = self._rest
-        if before and before[-1].start is start and before[-1].stop is stop:
-            before, old = before[:-1], before[-1].content
-        apart = [(p.stop, start) for p in before[-1:]] + [(stop, p.start) for p in after[:1]]
-        if not all(a is b or is_so("<=", a, b) is True for a, b in apart):
-            return None
-        both: Content = lambda indices: add(old(indices), content(indices))  # noqa: E731
-        piece = Piece(start, stop, both if added else content)
-        return Pieces(whole, self._rest, (*before, piece, *after))
+        k = self._last_before(piece.start)
+        same = k >= 0 and self._pieces[k].start is piece.start and self._pieces[k].stop is piece.stop
+        return Pieces(whole, self._rest, (*self._pieces[: k + 1 - same], piece, *self._pieces[k + 1 :]))
 
     def _last_before(self, place: Expr) -> int:
         """The number of the last piece that is known to begin there, or before; -1 if there is none."""
