@@ -52,6 +52,7 @@ def cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutFa
     ways = [(line, _missing(absent, line.tensor, strays)) for line in suspects]
     multiples = [line for line in lines if found.get(line.tensor) and ONE not in found[line.tensor].values()]
     ways += [(line, _of_shape(found[line.tensor], line.tensor)) for line in multiples[:MOST_SUSPECTS]]
+    ways += _one_step_short(lines, absent, found, strays)
     for line, derivatives in ways:
         for right in derivatives:
             if _mends(case, trials, lines, line.tensor, right):
@@ -71,6 +72,22 @@ def _likenesses(case: Refuted, lines: Sequence[Equation]) -> dict[Tensor, dict[T
         alike.add(line.tensor)
     found = {line.tensor: {like.other: like.factor for like in alike.of(line.tensor)} for line in lines}
     return {tensor: others for tensor, others in found.items() if others}
+
+
+def _one_step_short(
+    lines: Sequence[Equation],
+    absent: Sequence[Equation],
+    found: Mapping[Tensor, Mapping[Tensor, Expr]],
+    strays: Mapping[Tensor, int],
+) -> list[tuple[Equation, list[Tensor]]]:
+    """Lines that compute a derivative where the next one is needed, which is computed from it: a slope was forgotten."""
+    nearest = sorted(absent, key=lambda e: strays.get(e.tensor, 0))[:MOST_DERIVATIVES]
+    return [
+        (line, [after.tensor])
+        for after in nearest
+        for line in lines
+        if line.tensor.shape == after.tensor.shape and mentioned(after.value) & found.get(line.tensor, {}).keys()
+    ]
 
 
 def _of_shape(others: Iterable[Tensor], tensor: Tensor) -> list[Tensor]:
