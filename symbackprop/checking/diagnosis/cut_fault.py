@@ -80,7 +80,7 @@ def _one_step_short(
     found: Mapping[Tensor, Mapping[Tensor, Expr]],
     strays: Mapping[Tensor, int],
 ) -> list[tuple[Equation, list[Tensor]]]:
-    """Lines that compute a derivative where the next one is needed, which is computed from it: a slope was forgotten."""
+    """Lines that compute a derivative where one that is computed from it is needed: a slope was forgotten."""
     nearest = sorted(absent, key=lambda e: strays.get(e.tensor, 0))[:MOST_DERIVATIVES]
     return [
         (line, [after.tensor])

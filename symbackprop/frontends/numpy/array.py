@@ -37,6 +37,7 @@ from symbackprop.frontends.numpy.session import (
     axis_indices,
     current,
     entry,
+    minus,
     no_rounds_in,
     product_of,
     reduced,
@@ -88,7 +89,7 @@ class Buffer:
         self.version = 0
         self.doubt: str | None = None  # why its contents are uncertain
         self.order: Order | None = None  # what is known of an argsort
-        self.pieces: Pieces | None = None  # of which it consists, as far as `unsettled` is what they say
+        self.pieces: Pieces[Buffer] | None = None  # of which it consists, as far as `unsettled` is what they say
         self.line: int | None
         self.ran: Ran | None
         self._runs()
@@ -339,9 +340,9 @@ class Array:
             raise TraceError(buffer.doubt)
         if any(base.version != version for base, version in self.shared):
             raise TraceError("an array that may or may not be a view is used after its base was changed in place")
-        known = self._in_one_piece()
-        if known is not None:
-            return known
+        piece = self._in_one_piece()
+        if piece is not None:
+            return piece.read(nonlinear)
         if not buffer.settled:
             name = current().variable_of(self._is_name)
             if name or buffer.uses or (nonlinear and buffer.summed) or _large(buffer):
@@ -390,15 +391,18 @@ class Array:
                 return there
             return add(there, where(seen, value(own), ZERO)) if added or alone else where(seen, value(own), there)
 
-        def piece(indices: tuple[Expr, ...]) -> Expr:
-            own = value(inverse(indices)[1])
-            return add(before(indices), own) if added and before is not None else own
+        def piece(places: tuple[Expr, ...]) -> Expr:
+            assert stretch is not None, "it is asked for of a stretch"
+            at = (reduced(add(stretch[0], places[0])),)
+            own = value(inverse(at)[1])
+            return add(before(at), own) if added and before is not None else own
 
         buffer.write(new)
         if pieces is not None and stretch is not None and before is not None:
-            buffer.pieces = pieces.written(new, Piece(*stretch, piece))
+            held = Buffer((minus(stretch[1], stretch[0]),), piece, buffer.dtype, summed=True)
+            buffer.pieces = pieces.written(new, Piece(*stretch, held))
 
-    def _pieces(self) -> Pieces | None:
+    def _pieces(self) -> Pieces[Buffer] | None:
         """The pieces of which the vector consists, be it none yet; None where they are not followed."""
         buffer = self.buffer
         if len(buffer.shape) != 1 or self.through is IDENTITY or current().arms:
@@ -410,20 +414,21 @@ class Array:
         """Where the view of a vector begins and ends in it, if it is without gaps; None else."""
         if self.through is IDENTITY or len(self.buffer.shape) != 1 or not self.contiguous or current().loops:
             return None
-        (start,) = self.through.forward((ZERO,) * self.ndim)
-        return reduced(start), reduced(add(start, product_of(self.axes)))
+        start = reduced(self.through.forward((ZERO,) * self.ndim)[0])
+        stop = reduced(add(start, product_of(self.axes)))
+        return None if start is ZERO and stop is self.buffer.shape[0] else (start, stop)
 
-    def _in_one_piece(self) -> Content | None:
+    def _in_one_piece(self) -> Array | None:
         """What was written at these places of a vector, where that is known without the rest of it."""
         pieces = self.buffer.pieces
         if pieces is None or pieces.whole is not self.buffer.unsettled:
             return None
         stretch = self._stretch()
-        content = None if stretch is None else pieces.at(*stretch)
-        if content is None:
+        piece = None if stretch is None else pieces.at(*stretch)
+        if piece is None:
             return None
-        forward = self.through.forward
-        return lambda indices: content(forward(indices))
+        start, forward = piece.start, self.through.forward
+        return Array(piece.buffer, self.axes, View(lambda indices: (minus(forward(indices)[0], start),), None))
 
     def _named(self, value: Content) -> Content:
         """A value as a tensor of its own: what a round of a recurrence writes, later rounds read."""

@@ -8,25 +8,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
-from symbackprop.expression.build import Expr, add
-from symbackprop.frontends.numpy.session import Content, is_so
+from symbackprop.expression.build import Expr
+from symbackprop.frontends.numpy.session import Content, is_so, minus
+
+
+class HasContent(Protocol):
+    """The memory of an array."""
+
+    content: Content
+
+
+Held = TypeVar("Held", bound=HasContent)
 
 
 @dataclass(frozen=True)
-class Piece:
-    """The places from start up to stop of a vector, and what stands there.
+class Piece(Generic[Held]):
+    """The places from start up to stop of a vector.
 
     Args:
-        content: the entry at a place of the vector.
+        buffer: what stands there, counted from start.
     """
 
     start: Expr
     stop: Expr
-    content: Content
+    buffer: Held
+
+    def content(self, indices: tuple[Expr, ...]) -> Expr:
+        """The entry at a place of the vector."""
+        return self.buffer.content((minus(indices[0], self.start),))
 
 
-class Pieces:
+class Pieces(Generic[Held]):
     """Pieces of a vector that do not overlap, in their order.
 
     Args:
@@ -34,25 +48,27 @@ class Pieces:
         rest: what stands beside the pieces; where there are none yet, all of it.
     """
 
-    def __init__(self, whole: Content, rest: Content | None = None, pieces: Iterable[Piece] = ()) -> None:
+    def __init__(self, whole: Content, rest: Content | None = None, pieces: Iterable[Piece[Held]] = ()) -> None:
         self.whole, self._rest, self._pieces = whole, rest or whole, tuple(pieces)
 
-    def at(self, start: Expr, stop: Expr) -> Content | None:
-        """What stands in a range of places, where it is known to be in one piece."""
+    def at(self, start: Expr, stop: Expr) -> Piece[Held] | None:
+        """The piece in which a range of places is known to lie."""
         k = self._last_before(start)
         piece = self._pieces[k] if k >= 0 else None
         inside = piece is not None and (stop is piece.stop or is_so("<=", stop, piece.stop) is True)
-        return piece.content if piece is not None and inside else None
+        return piece if inside else None
 
     def before(self, start: Expr, stop: Expr) -> Content | None:
         """What stands in a range of places that is a piece or lies between pieces; None where that is not known."""
         k = self._last_before(start)
         if k >= 0 and self._pieces[k].start is start and self._pieces[k].stop is stop:
             return self._pieces[k].content
-        apart = [(p.stop, start) for p in self._pieces[: k + 1][-1:]] + [(stop, p.start) for p in self._pieces[k + 1 :][:1]]
+        apart = [(p.stop, start) for p in self._pieces[: k + 1][-1:]] + [
+            (stop, p.start) for p in self._pieces[k + 1 :][:1]
+        ]
         return self._rest if all(a is b or is_so("<=", a, b) is True for a, b in apart) else None
 
-    def written(self, whole: Content, piece: Piece) -> Pieces:
+    def written(self, whole: Content, piece: Piece[Held]) -> Pieces[Held]:
         """With one more piece, in such a range.
 
         Args:
