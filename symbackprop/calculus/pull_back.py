@@ -48,6 +48,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.functions import LOG
 from symbackprop.expression.sizes import NO_FACTS, Facts, decide, simplify
 from symbackprop.expression.sympy_bridge import slope
+from symbackprop.expression.zero_products import may_lack_values
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,8 @@ def pull_back(
         case Where(condition, then, otherwise):
             at, rest = _pinned(condition, running, facts)
             left = tuple(i for i in running if i not in at)
-            here = where(rest, substitute(cotangent, at), ZERO)
-            yield from pull_back(substitute(then, at), here, target, left, facts)
-            yield from pull_back(otherwise, where(condition, ZERO, cotangent), target, running, facts)
+            yield from _behind(rest, True, substitute(then, at), substitute(cotangent, at), target, left, facts)
+            yield from _behind(condition, False, otherwise, cotangent, target, running, facts)
         case Extremum():
             index, body = open_binder(expr)
             gate = Compare("==", body, expr)
@@ -103,6 +103,24 @@ def pull_back(
             return
         case _:
             raise UnsupportedError(f"no derivative rule for {type(expr).__name__}")
+
+
+def _behind(
+    gate: Expr, open: bool, value: Expr, cotangent: Expr, target: Tensor, running: tuple[Index, ...], facts: Facts
+) -> Iterable[Contribution]:
+    """What a branch sends back where it is taken, and nothing elsewhere.
+
+    What has no value everywhere stays within: of where(w > 0, p*sqrt(w), 0) no root is taken of what is below 0.
+    """
+
+    def gated(expr: Expr) -> Expr:
+        return where(gate, expr, ZERO) if open else where(gate, ZERO, expr)
+
+    if not may_lack_values(value):
+        yield from pull_back(value, gated(cotangent), target, running, facts)
+        return
+    for part in pull_back(value, cotangent, target, running, facts):
+        yield Contribution(part.indices, gated(part.cotangent), part.running)
 
 
 def _pinned(condition: Expr, running: tuple[Index, ...], facts: Facts) -> tuple[dict[Expr, Expr], Expr]:
@@ -200,18 +218,21 @@ def _solve(pair: Pair, pending: list[Pair], running: list[Index], facts: Facts) 
         linear = simplify(subtract(expr, add(multiply(step, index), rest)), facts) is ZERO
         if not linear or free_indices(step):
             continue
-        gap = simplify(subtract(place, rest), facts)
         if step is ONE or step is MINUS_ONE:
             if len(unknown) == 1:
-                value = simplify(multiply(step, gap), facts)
+                value = simplify(multiply(step, simplify(subtract(place, rest), facts)), facts)
                 return {index: value}, [pair], _guards(value, index.size, facts)
-        elif decide("<=", ZERO, rest, facts) and decide("<", rest, step, facts):
-            # place = step * index + rest with 0 <= rest < step: quotient and remainder
-            value, left = simplify(Quotient(place, step), facts), simplify(Remainder(place, step), facts)
-            guards = _guards(value, index.size, facts)
-            solved = _solve_remainder(rest, left, running, facts)
-            if solved is not None:
-                return {index: value, **solved[0]}, [pair], guards + solved[1]
+            continue
+        first = substitute(rest, dict.fromkeys(unknown, ZERO))
+        for start in (ZERO, first) if rest is not first else (ZERO,):
+            low, gap = simplify(subtract(rest, start), facts), simplify(subtract(place, start), facts)
+            if decide("<=", ZERO, low, facts) and decide("<", low, step, facts):
+                # place - start = step * index + low with 0 <= low < step: quotient and remainder
+                value, left = simplify(Quotient(gap, step), facts), simplify(Remainder(gap, step), facts)
+                guards = _guards(value, index.size, facts)
+                solved = _solve_remainder(low, left, running, facts)
+                if solved is not None:
+                    return {index: value, **solved[0]}, [pair], guards + solved[1]
     return None
 
 

@@ -54,7 +54,7 @@ SHARES: dict[str, Share] = {
     "whole, patiently": Share(2.0),
     "whole, of matrices": Share(4.0, 0.1),
     "patient": Share(5.0),
-    "which are right": Share(3.0),
+    "which are right": Share(3.0, 0.02, most=0.5),  # the cause is sought by what was found
     "without rounding": Share(2.0),
     # before PROVED is said: what is asked for, where it does not hold, and beside thresholds
     "cross-examination": Share(60.0),

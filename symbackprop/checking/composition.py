@@ -154,14 +154,24 @@ class Composition:
         self._invariants = Invariants(self._alike, self.program.inputs)
         self._explicit = Explicit(self._alike.vectors, self._alike.steps, facts, self._shortest)
         self._sums = explicit
-        self.complete = False  # whether a walk has come to its end in time
+        self._walked: int | None = 0  # the first block that was not reached in time; None if all were
+
+    @property
+    def complete(self) -> bool:
+        """Whether the walk has come to its end."""
+        return self._walked is None
 
     def walk(self) -> None:
-        """Find the user's tensors among the derived ones, as far as the time goes."""
+        """Find the user's tensors among the derived ones, as far as the time goes; or go on where it ended."""
+        if self._walked is None:
+            return
         own = {e.tensor for e in self.derived.equations}
         blocks = self.program.blocks
-        for k, block in enumerate(blocks):
+        begin, self._walked = self._walked, None
+        for k, block in enumerate(blocks[begin:], begin):
             report("lines compared", k, len(blocks))
+            if self._walked is None and worked() > self.deadline:
+                self._walked = k
             self._aliens |= {e.tensor for e in equations_of(block)} - own
             if not isinstance(block, Recurrence):
                 self._take(block)
@@ -173,7 +183,6 @@ class Composition:
             else:
                 self._by_induction(block)
                 self._made_explicit(block)
-        self.complete = worked() <= self.deadline
 
     def proof(self, pairs: Mapping[str, tuple[Tensor, Tensor | None]]) -> ComposedProof:
         """The walk, and what it proves of claimed tensors: that they are the derived ones, or 0 where there is none."""

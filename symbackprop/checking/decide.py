@@ -549,7 +549,8 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
     if len(goal.names) > 1:
         certain |= {*wrong_gradients(goal.question, budget_seconds=seconds, stage="first look", at=goal.suspicious)}
     doubtful = [n for n in goal.names if n not in certain]
-    proof = prove(goal, doubtful, (*goal.sides.quick, *PATIENT), budget.part("which are right"))
+    lines = goal.sides.length if goal.is_long else 0
+    proof = prove(goal, doubtful, (*goal.sides.quick, *PATIENT), budget.part("which are right", lines))
     if proof.unproved:
         seconds = budget.part("which of the unproved are wrong").left
         certain |= {*wrong_gradients(goal.question, proof.unproved, budget_seconds=seconds)}

@@ -217,6 +217,8 @@ class _Sure:
             gate, on, off = parts
             ((mono, _),) = gate.terms
             with_it, without = self._facts_of(mono.factors[0][0])
+            if with_it and all(self.holds(r, p, facts) for r, p in with_it):  # a guard says that it is 1
+                return self.holds(relation, on, facts)
             return self.holds(relation, on, (*facts, *with_it)) and self.holds(relation, off, (*facts, *without))
         return not self.doubtful(relation, poly, facts)
 

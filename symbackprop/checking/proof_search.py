@@ -150,12 +150,11 @@ class Sides:
         return Composition(self.question, derived, self.claimed, facts, budget.end, self.alike, explicit, sums)
 
     def walked(self, budget: Budget) -> Composition:
-        """The walk over both programs at its end; that of an earlier proof, if that one came to the end."""
-        composition = self._walks.get(COMPOSED)
-        if composition is None:
-            composition = self.composition(budget)
-            composition.walk()
+        """The walk over both programs as far as it comes; where an earlier proof has begun it, that one goes on."""
+        composition = self._walks.get(COMPOSED) or self.composition(budget)
+        self.remember(COMPOSED, composition)
         composition.deadline = budget.end
+        composition.walk()
         return composition
 
     @cached_property
@@ -163,9 +162,8 @@ class Sides:
         return {}
 
     def remember(self, strategy: Strategy, composition: Composition) -> None:
-        """Keep a walk for who asks what it has found, if it came to its end in time."""
-        if composition.complete:
-            self._walks[strategy] = composition
+        """Keep a walk for who asks what it has found."""
+        self._walks[strategy] = composition
 
     def edited(self, derived: Program, claimed: Program, edits: Mapping[Tensor, Equation]) -> Sides:
         """Both programs with some equations changed."""

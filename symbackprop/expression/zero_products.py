@@ -52,6 +52,12 @@ def divide_as_written(left: Expr, right: Expr, meaning: Meaning = _of_inputs) ->
     return multiply_as_written(left, power(right, MINUS_ONE), meaning)
 
 
+def may_lack_values(expr: Expr) -> bool:
+    """True if an expression of given numbers, or its derivative, may have no value somewhere, as far as it shows."""
+    powers = (n.exponent for n in nodes_once(expr) if isinstance(n, Power))
+    return _asks_for_something(expr, _of_inputs, set()) or any(not isinstance(e, Number) for e in powers)
+
+
 def _asks_for_something(expr: Expr, meaning: Meaning, seen: set[Tensor]) -> bool:
     """True if an expression may have no value somewhere, as far as its parts show."""
     for node in nodes_once(expr):

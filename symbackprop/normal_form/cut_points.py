@@ -192,6 +192,7 @@ class CutPoints(Canonical):
         """Say what a tensor is, before it is used; it is read when it is opened first."""
         if tensor not in self.clocks:
             self.depends(tensor, tensors_in(value))
+        self._values.pop(tensor, None)
         self._definitions[tensor] = substitute(value, dict(zip(indices, self.places(tensor), strict=True)))
 
     def is_defined(self, tensor: Tensor) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any, ClassVar
 
+from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Expr, Index
 
 Rational = int | Fraction
@@ -37,6 +38,10 @@ def exact(value: Rational) -> Rational:
 def magnitude(value: Rational) -> Rational:
     """The absolute value: `abs` of a union has no type."""
     return value if value >= 0 else -value
+
+
+class NoValueError(UnsupportedError):
+    """A quotient by 0, or a logarithm of 0."""
 
 
 class Atom:

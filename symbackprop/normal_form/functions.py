@@ -21,6 +21,7 @@ from symbackprop.normal_form.data import (
     ZERO,
     Atom,
     Mono,
+    NoValueError,
     Poly,
     Rational,
     add,
@@ -174,7 +175,7 @@ class Functions(Powers):
         if by_branch is not None:
             return by_branch
         if not argument.terms:
-            raise UnsupportedError("a logarithm of zero")
+            raise NoValueError("a logarithm of zero")
         (coefficient, mono), core = self.factor(argument)
         whole = self._log_of_determinant(coefficient, mono) if core is ONE else None
         if whole is not None:
@@ -249,12 +250,18 @@ class Functions(Powers):
         gate, on, off = parts
         data = gate.terms[0][0].factors[0][0].kind == "entry"
         try:
-            a, b = function(on), function(off)
+            a, b = _value_if_any(function, on), _value_if_any(function, off)
         except UnsupportedError:
             if data:  # log(y*p) has a value, if at all, at y = 1 alone
                 return None
             raise
-        return add(self.multiply(gate, subtract(a, b)), b)
+        if a is not None and b is not None:
+            return add(self.multiply(gate, subtract(a, b)), b)
+        if data:
+            return None
+        if a is None and b is None:
+            raise NoValueError("neither of two branches has a value")
+        return b if a is None else a  # where it has a value at all: 1/sqrt(max(z, 0)) is 1/sqrt(z)
 
     def _by_class(self, function: Callable[[Poly], Poly], value: Poly) -> Poly | None:
         """f(sum_k y_k*a_k + b) = sum_k y_k*f(a_k + b) for a one-hot row y that stands in sums over all classes."""
@@ -299,3 +306,10 @@ class Functions(Powers):
         assert index is not None
         whole = self.size_of(index.size) is self.size_of(atom.data.shape[axis])
         return (atom.data, others, index.size) if whole else None
+
+
+def _value_if_any(function: Callable[[Poly], Poly], value: Poly) -> Poly | None:
+    try:
+        return function(value)
+    except NoValueError:
+        return None

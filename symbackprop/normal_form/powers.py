@@ -7,7 +7,6 @@ from math import gcd, lcm
 
 import sympy as sp
 
-from symbackprop.errors import UnsupportedError
 from symbackprop.expression.functions import EXP
 from symbackprop.normal_form.bound_names import abstract, memoised, remember_symmetries, settle_arguments
 from symbackprop.normal_form.data import (
@@ -16,6 +15,7 @@ from symbackprop.normal_form.data import (
     ZERO,
     Atom,
     Mono,
+    NoValueError,
     Poly,
     Rational,
     as_constant,
@@ -44,7 +44,7 @@ class Powers(Indicators):
         if not base.terms:
             if exponent > 0:
                 return ZERO
-            raise UnsupportedError("a quotient divides by zero")
+            raise NoValueError("a quotient divides by zero")
         if isinstance(exponent, int) and exponent > 0:
             half = self.power(base, exponent // 2)
             square = self.multiply(half, half)

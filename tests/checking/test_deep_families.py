@@ -517,3 +517,92 @@ def test_rotations_of_halves_in_a_stack():
     shapes |= {f"W{k}": ("2*E", "2*E") for k in range(depth)}
     verdict = sb.check(forward, backward, shapes=shapes)
     assert verdict.for_all_sizes, str(verdict)
+
+
+def in_one_vector(depth, fault=None):
+    """All parameters in one vector, and their gradients in another."""
+
+    def taken_apart(theta, width):
+        found, o = [], 0
+        for _ in range(depth):
+            weights, bias = theta[o : o + width * width], theta[o + width * width : o + width * width + width]
+            found.append((weights.reshape(width, width), bias))
+            o += width * width + width
+        return found
+
+    def forward(x, y, theta):
+        a = x
+        for weights, bias in taken_apart(theta, x.shape[1]):
+            a = np.tanh(a @ weights + bias)
+        return 0.5 * np.sum((a - y) ** 2)
+
+    def backward(x, y, theta):
+        width = x.shape[1]
+        parts, values = taken_apart(theta, width), [x]
+        for weights, bias in parts:
+            values.append(np.tanh(values[-1] @ weights + bias))
+        d, grads, o = values[-1] - y, np.zeros_like(theta), len(theta)
+        for k in reversed(range(depth)):
+            d = d * (1 - values[k + 1] ** 2)
+            o -= width * width + width
+            grads[o : o + width * width] += (values[k].T @ d).ravel()
+            scale = 2 if fault and k == depth // 2 else 1
+            grads[o + width * width : o + width * width + width] += scale * d.sum(axis=0)
+            d = d @ parts[k][0].T
+        return {"theta": grads, "x": d}
+
+    return forward, backward, {"x": ("N", "D"), "y": ("N", "D"), "theta": (f"{depth}*(D*D + D)",)}
+
+
+def test_gradients_of_all_layers_in_one_vector():
+    forward, backward, shapes = in_one_vector(8)
+    verdict = sb.check(forward, backward, shapes=shapes)
+    assert verdict.for_all_sizes, str(verdict)
+    forward, backward, shapes = in_one_vector(2, fault=True)
+    verdict = sb.check(forward, backward, shapes=shapes)
+    assert verdict.status == "REFUTED" and verdict.wrong == ("theta",), str(verdict)
+
+
+def supervised(depth, fault):
+    """Every layer has a head and a loss of its own."""
+
+    def softplus(z):
+        return np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0)
+
+    def forward(x, y, **p):
+        h, cost = x, 0.0
+        for k in range(depth):
+            h = softplus(h @ p[f"W{k}"])
+            cost = cost + np.mean((h @ p[f"H{k}"] - y) ** 2) / (k + 1)
+        return cost
+
+    def backward(x, y, **p):
+        values, before, g = [x], [], {}
+        for k in range(depth):
+            before.append(values[-1] @ p[f"W{k}"])
+            values.append(softplus(before[-1]))
+        d = np.zeros_like(values[-1])
+        for k in reversed(range(depth)):
+            here = k == depth // 2
+            r = 2 * (values[k + 1] @ p[f"H{k}"] - y) / y.size / (1 if fault == "share" and here else k + 1)
+            g[f"H{k}"] = values[k + 1].T @ r
+            d = d + r @ p[f"H{k}"].T
+            if not (fault == "slope" and here):
+                d = d * sigmoid(before[k])
+            g[f"W{k}"] = values[k].T @ d
+            d = d @ p[f"W{k}"].T
+        g["x"] = d
+        return g
+
+    shapes = {"x": ("N", "D"), "y": ("N", "K")}
+    shapes |= {f"{n}{k}": ("D", m) for k in range(depth) for n, m in (("W", "D"), ("H", "K"))}
+    return forward, backward, shapes
+
+
+@pytest.mark.parametrize("fault, line", [("share", 8), ("slope", 12)])
+def test_a_multiple_of_a_derivative_and_a_composed_slope_have_cures(fault, line):
+    """r is twice a derivative, as it may be where the half comes later; softplus has two paths, and no name."""
+    forward, backward, shapes = supervised(3, fault)
+    verdict = sb.check(forward, backward, shapes=shapes)
+    assert verdict.status == "REFUTED" and verdict.cure, str(verdict)
+    assert f"line {backward.__code__.co_firstlineno + line}" in verdict.diagnosis, verdict.diagnosis

@@ -115,3 +115,67 @@ def test_a_saturated_loss_shows_nothing_until_it_is_told_apart_from_infinity():
     rough, fine = (true_gradient(program, point, x, bits=bits)[0,] for bits in (128, 512))
     assert not rough.is_finite()
     assert abs(float(fine.mid()) - 1) < 1e-12
+
+
+def behind(mask, value):
+    return np.where(mask, value, 0.0)
+
+
+ROOTS = {
+    "root": (
+        lambda w, p: behind(w > 0, p * np.sqrt(np.maximum(w, 0))),
+        lambda dout, w, p: (behind(w > 0, dout * p / (2 * np.sqrt(np.maximum(w, 0)))), behind(w > 0, np.sqrt(w))),
+    ),
+    "logarithm": (
+        lambda w, p: behind(w > 0, p * np.log(np.maximum(w, 0))),
+        lambda dout, w, p: (behind(w > 0, dout * p / np.where(w > 0, w, 1)), behind(w > 0, np.log(w))),
+    ),
+    "quotient": (
+        lambda w, p: behind(w > 0, p / np.maximum(w, 0)),
+        lambda dout, w, p: (behind(w > 0, -dout * p / np.where(w > 0, w, 1) ** 2), behind(w > 0, 1 / w)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_what_one_branch_has_no_value_of_may_stand_behind_a_mask(name):
+    forward, parts = ROOTS[name]
+
+    def backward(dout, w, p):
+        dw, slope = parts(dout, w, p)
+        return {"w": dw, "p": (dout * slope).sum(axis=0)}
+
+    def beside(dout, w, p):
+        dw, slope = parts(dout, np.maximum(w, 0), p)
+        return {"w": dw, "p": (dout * (w > 0) * (slope + 1 / np.maximum(w, 0) - 1 / np.maximum(w, 0))).sum(axis=0)}
+
+    shapes = {"w": ("N", "D"), "p": ("D",)}
+    verdict = sb.check(forward, backward, shapes=shapes)
+    assert verdict.for_all_sizes, str(verdict)
+    assert sb.check(forward, beside, shapes=shapes).status == "REFUTED"  # 0 times nan is nan
+
+
+MASKED = {
+    "root": lambda w, p, v: np.where(w > 0, p * np.sqrt(w), 0.0) @ v,
+    "root of a maximum": lambda w, p, v: np.where(w > 0, p * np.sqrt(np.maximum(w, 0)), 0.0) @ v,
+    "quotient": lambda w, p, v: np.where(w > 0, p / w, 0.0) @ v,
+    "power": lambda w, p, v: np.where(w > 0, p * w**1.5, p) @ v,
+    "nested": lambda w, p, v: np.where(w > 0, np.where(w < 1, p * np.sqrt(w * (1 - w)), p * np.log(w)), 0.0) @ v,
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_derived_code_has_numbers_wherever_the_forward_has(name):
+    """Of where(w > 0, p*sqrt(w), 0) the derivative by p is 0 where w is negative: the root stays behind the mask."""
+    forward = MASKED[name]
+    compute = sb.compile(
+        sb.trace(lambda w, p, v: forward(w, p, v).sum(), {"w": ("N", "D"), "p": ("D",), "v": ("D", "M")})
+    )
+    rng = np.random.default_rng(0)
+    w = np.array([[0.5, 0.0, -1.0], [2.0, -0.2, 0.3]])
+    p, v = rng.normal(size=3), rng.normal(size=(3, 2))
+    with np.errstate(all="ignore"):
+        found = compute(w=w, p=p, v=v)
+        wanted = [(forward(w, p + 1e-6 * e, v) - forward(w, p - 1e-6 * e, v)).sum() / 2e-6 for e in np.eye(3)]
+    assert all(np.isfinite(value).all() for value in found.values())
+    assert np.allclose(found["p_bar"], wanted, atol=1e-6)

@@ -6,6 +6,7 @@ import pytest
 import symbackprop as sb
 from symbackprop.errors import SymbackpropError
 from symbackprop.evaluation.exact import evaluate
+from symbackprop.rendering.text import to_text
 
 SIZES = {"N": 4, "D": 6}
 X = np.random.default_rng(4).normal(size=(4, 6))
@@ -213,3 +214,78 @@ def test_arguments_that_are_not_followed_are_named(forward, argument):
     for function in (forward, catching):
         with pytest.raises(SymbackpropError, match=f"{argument} cannot be traced"):
             sb.trace(function, shapes={"x": ("N", "D")})
+
+
+def pieces_side_by_side(x, y):
+    out = np.zeros(x.size + y.size)
+    out[: x.size] = x**2
+    out[x.size :] += 3 * y
+    return out[: x.size] * x, out[x.size :] + y
+
+
+def pieces_added_twice(x, y):
+    out = np.ones(x.size + y.size)
+    out[x.size :] += y
+    out[: x.size] -= x
+    out[x.size :] += y**2
+    return out[: x.size], out[x.size :], out
+
+
+def a_piece_written_over_in_part(x, y):
+    out = np.zeros(x.size + y.size)
+    out[: x.size] = x
+    out[1 : x.size + 1] = 2 * x
+    return out[: x.size], out[x.size :], out
+
+
+def a_part_of_a_piece(x, y):
+    out = np.zeros(x.size + y.size)
+    out[x.size :] = y
+    out[: x.size] = x
+    return out[1 : x.size], out[x.size - 1 : x.size + 1], out[x.size : x.size + 2]
+
+
+def a_piece_changed_by_a_view(x, y):
+    out = np.zeros(x.size + y.size)
+    head, tail = out[: x.size], out[x.size :]
+    head += x
+    tail += y
+    before = head * 1.0
+    head *= 3
+    out[:] = out + 1
+    return before, head, tail
+
+
+def a_piece_of_a_branch(x, y):
+    out = np.zeros(x.size + y.size)
+    out[: x.size] = x
+    if x[0] > 0:
+        out[: x.size] = 2 * x
+    return out[: x.size], out
+
+
+PIECES = (pieces_side_by_side, pieces_added_twice, a_piece_written_over_in_part, a_part_of_a_piece,
+          a_piece_changed_by_a_view, a_piece_of_a_branch)  # fmt: skip
+
+
+@pytest.mark.parametrize("forward", PIECES)
+def test_what_is_read_of_a_vector_written_in_pieces_is_what_was_written(forward):
+    program = sb.trace(forward, {"x": ("N",), "y": ("M",)}, where="N >= 2, M >= 2")
+    for sign in (1, -1):
+        x, y = sign * X[0, :4], X[1, :3]
+        found = evaluate(program, {"N": 4, "M": 3}, {"x": x, "y": y})
+        for tensor, expected in zip(program.outputs, forward(x.copy(), y.copy()), strict=True):
+            assert np.allclose(found[tensor.name], expected)
+
+
+def test_a_piece_is_read_without_the_others():
+    """Else the reading of each of n pieces would ask about all of them."""
+
+    def forward(x):
+        out = np.zeros(9 * x.size)
+        for k in range(9):
+            out[k * x.size : (k + 1) * x.size] += (k + 1) * x
+        return out[4 * x.size : 5 * x.size]
+
+    program = sb.trace(forward, {"x": ("N",)})
+    assert to_text(program.by_tensor[program.outputs[0]].value) == "5*x[n]"

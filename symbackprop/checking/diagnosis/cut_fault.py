@@ -7,7 +7,7 @@ every gradient right. The fault lies between the last right tensors and this one
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from symbackprop.checking.diagnosis.numeric_filter import FAILURES, FAINT, Refuted, Trials
 from symbackprop.checking.diagnosis.search import EditSearch
 from symbackprop.evaluation.arrays import Numbers
-from symbackprop.expression.build import Tensor, mentioned
+from symbackprop.expression.build import ONE, Expr, Tensor, mentioned
 from symbackprop.expression.program import Equation, Program
 
 MOST_SUSPECTS, MOST_DERIVATIVES = 12, 12
@@ -51,8 +51,12 @@ def cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutFa
     suspects = [line for line in lines if line.tensor not in leads][:MOST_SUSPECTS]
     absent = [e for e in case.derived_lines if not any(e.tensor in others for others in found.values())]
     strays = _strays(case)
-    for line in suspects:
-        for right in _missing(absent, line.tensor, strays):
+    ways = [(line, _missing(absent, line.tensor, strays)) for line in suspects]
+    multiples = [line for line in lines if found.get(line.tensor) and ONE not in found[line.tensor].values()]
+    ways += [(line, _of_shape(found[line.tensor], line.tensor)) for line in multiples[:MOST_SUSPECTS]]
+    ways += _one_step_short(lines, absent, found, strays)
+    for line, derivatives in ways:
+        for right in derivatives:
             if _mends(case, trials, lines, line.tensor, right):
                 lines_of = {e.tensor: e for e in absent}
                 near = _region(right, lines_of)
@@ -60,13 +64,37 @@ def cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutFa
     return None
 
 
-def _likenesses(case: Refuted, lines: Sequence[Equation]) -> dict[Tensor, set[Tensor]]:
-    """The user's tensors that are like some of the forward pass or like some derivatives, with these."""
+def _likenesses(case: Refuted, lines: Sequence[Equation]) -> dict[Tensor, dict[Tensor, Expr]]:
+    """The user's tensors that are like some of the forward pass or like some derivatives, with these and the factors.
+
+    What is a multiple of a derivative may be right: 1/N comes later. Or a factor is missing there: so these are
+    suspected last.
+    """
     alike = case.sides.alike.afresh()
     for line in (*case.traced.forward.equations, *case.derived_lines):
         alike.add(line.tensor)
-    found = {line.tensor: {likeness.other for likeness in alike.of(line.tensor)} for line in lines}
+    found = {line.tensor: {like.other: like.factor for like in alike.of(line.tensor)} for line in lines}
     return {tensor: others for tensor, others in found.items() if others}
+
+
+def _one_step_short(
+    lines: Sequence[Equation],
+    absent: Sequence[Equation],
+    found: Mapping[Tensor, Mapping[Tensor, Expr]],
+    strays: Mapping[Tensor, int],
+) -> list[tuple[Equation, list[Tensor]]]:
+    """Lines that compute a derivative where one that is computed from it is needed: a slope was forgotten."""
+    nearest = sorted(absent, key=lambda e: strays.get(e.tensor, 0))[:MOST_DERIVATIVES]
+    return [
+        (line, [after.tensor])
+        for after in nearest
+        for line in lines
+        if line.tensor.shape == after.tensor.shape and mentioned(after.value) & found.get(line.tensor, {}).keys()
+    ]
+
+
+def _of_shape(others: Iterable[Tensor], tensor: Tensor) -> list[Tensor]:
+    return [other for other in others if other.shape == tensor.shape]
 
 
 def _strays(case: Refuted) -> dict[Tensor, int]:

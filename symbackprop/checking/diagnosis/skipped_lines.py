@@ -41,7 +41,16 @@ def skipped_lines(ran: Sequence[Ran], cured: Iterable[Tensor], words: str) -> li
         if found:
             return found
     told = re.search(r"line (\d+)(?! of the forward)", words)
-    return _left_out(lines, int(told[1])) if told else []
+    if not told:
+        return []
+    return _left_out(lines, int(told[1])) or _itself(lines, int(told[1]))
+
+
+def _itself(lines: Sequence[int], number: int) -> list[int]:
+    """The line itself, where one round of the lines around it leaves it out."""
+    how_often = Counter(lines)
+    anchors = [line for line, count in how_often.items() if line != number and count == how_often[number] + 1]
+    return [number] if any(number in _left_out(lines, line) for line in anchors) else []
 
 
 def _left_out(lines: Sequence[int], number: int, place: int | None = None) -> list[int]:

@@ -26,6 +26,7 @@ from symbackprop.frontends.numpy.dtypes import EXACT, as_dtype, example, kind_of
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.infinity import is_infinite
 from symbackprop.frontends.numpy.opaque import Opaque
+from symbackprop.frontends.numpy.pieces import Piece, Pieces
 from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS
 from symbackprop.frontends.numpy.session import (
     Content,
@@ -40,8 +41,10 @@ from symbackprop.frontends.numpy.session import (
     current,
     entry,
     hands_on,
+    minus,
     no_rounds_in,
     product_of,
+    reduced,
     running,
     user_line,
 )
@@ -90,6 +93,7 @@ class Buffer:
         self.version = 0
         self.doubt: str | None = None  # why its contents are uncertain
         self.order: Order | None = None  # what is known of an argsort
+        self.pieces: Pieces[Buffer] | None = None  # of which it consists, as far as `unsettled` is what they say
         self.line: int | None
         self.ran: Ran | None
         self.result_of: Instruction | None  # whose result it is as a whole
@@ -347,6 +351,9 @@ class Array(Result):
             raise TraceError(buffer.doubt)
         if any(base.version != version for base, version in self.shared):
             raise TraceError("an array that may or may not be a view is used after its base was changed in place")
+        piece = self._in_one_piece()
+        if piece is not None:
+            return piece.read(nonlinear)
         if not buffer.settled:
             name = current().variable_of(self._is_name)
             if name or buffer.uses or (nonlinear and buffer.summed) or _large(buffer):
@@ -383,14 +390,56 @@ class Array(Result):
             buffer.settle(current().variable_of(self._is_name))
             old = buffer.content
 
+        pieces = self._pieces()
+        stretch = None if pieces is None else self._stretch()
+        before = pieces.before(*stretch) if pieces is not None and stretch is not None else None
+        alone = before is not None and before(axis_indices(buffer.shape)) is ZERO and _is_real(value, self.axes, buffer)
+
         def new(indices: tuple[Expr, ...]) -> Expr:
             seen, own = inverse(indices)
-            before = old(indices)
+            there = old(indices)
             if seen is ZERO:
-                return before
-            return add(before, where(seen, value(own), ZERO)) if added else where(seen, value(own), before)
+                return there
+            return add(there, where(seen, value(own), ZERO)) if added or alone else where(seen, value(own), there)
+
+        def piece(places: tuple[Expr, ...]) -> Expr:
+            assert stretch is not None, "it is asked for of a stretch"
+            at = (reduced(add(stretch[0], places[0])),)
+            own = value(inverse(at)[1])
+            return add(before(at), own) if added and before is not None else own
 
         buffer.write(new)
+        if pieces is not None and stretch is not None and before is not None:
+            held = Buffer((minus(stretch[1], stretch[0]),), piece, buffer.dtype, summed=True)
+            buffer.pieces = pieces.written(new, Piece(*stretch, held))
+
+    def _pieces(self) -> Pieces[Buffer] | None:
+        """The pieces of which the vector consists, be it none yet; None where they are not followed."""
+        buffer = self.buffer
+        if len(buffer.shape) != 1 or self.through is IDENTITY or current().arms:
+            return None
+        pieces = buffer.pieces
+        return pieces if pieces is not None and pieces.whole is buffer.unsettled else Pieces(buffer.content)
+
+    def _stretch(self) -> tuple[Expr, Expr] | None:
+        """Where the view of a vector begins and ends in it, if it is without gaps; None else."""
+        if self.through is IDENTITY or len(self.buffer.shape) != 1 or not self.contiguous or current().loops:
+            return None
+        start = reduced(self.through.forward((ZERO,) * self.ndim)[0])
+        stop = reduced(add(start, product_of(self.axes)))
+        return None if start is ZERO and stop is self.buffer.shape[0] else (start, stop)
+
+    def _in_one_piece(self) -> Array | None:
+        """What was written at these places of a vector, where that is known without the rest of it."""
+        pieces = self.buffer.pieces
+        if pieces is None or pieces.whole is not self.buffer.unsettled:
+            return None
+        stretch = self._stretch()
+        piece = None if stretch is None else pieces.at(*stretch)
+        if piece is None:
+            return None
+        start, forward = piece.start, self.through.forward
+        return Array(piece.buffer, self.axes, View(lambda indices: (minus(forward(indices)[0], start),), None))
 
     def _named(self, value: Content) -> Content:
         """A value as a tensor of its own: what a round of a recurrence writes, later rounds read."""
@@ -539,6 +588,11 @@ def scalar(value: Expr, kind: str | np.dtype[Any] = "real", *, weak: bool = Fals
 def has_entry(expr: Expr) -> bool:
     """True if an expression depends on data."""
     return any(isinstance(n, Entry) for n in nodes_once(expr))
+
+
+def _is_real(value: Content, axes: tuple[Expr, ...], buffer: Buffer) -> bool:
+    """True for real numbers, of which the sum with 0 is what is written."""
+    return buffer.kind == "real" and not is_infinite(value(axis_indices(axes)))
 
 
 def _large(buffer: Buffer) -> bool:
