@@ -658,8 +658,8 @@ class Composition:
         return None if opened is None else Lemma(equation, tuple(opened), ahead=first is not None)
 
     def _restart(self) -> None:
-        left = self.deadline - worked()
-        self.cuts.restart_clock(max(0.01, min(max(SHARES["lemma"].seconds, left / SHARE), left)))
+        left, share = self.deadline - worked(), SHARES["lemma about a step" if self.cuts.clocks else "lemma"]
+        self.cuts.restart_clock(max(0.01, min(max(share.seconds, left / SHARE), left)))
 
     def _proved(self, own: Equation, other: Expr) -> list[Tensor] | None:
         """The definitions, beside its own, by which a tensor is seen to be another one; None if it is not."""

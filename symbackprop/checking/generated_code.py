@@ -291,9 +291,7 @@ def examine_program(code: CompiledProgram, gradient: Gradient, subject: Program,
         )
 
 
-def _finite(
-    sampler: Sampler, examiner: Examiner, sizes: dict[Symbol, int], subject: Program
-) -> Examination | None:
+def _finite(sampler: Sampler, examiner: Examiner, sizes: dict[Symbol, int], subject: Program) -> Examination | None:
     """The equations and their true slopes at the first point at which all of them are moderate numbers, and the
     program has a value: the slopes of log(0) are nothing to compare with."""
     for scale in SCALES:

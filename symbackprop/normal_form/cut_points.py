@@ -398,7 +398,8 @@ class CutPoints(Canonical):
         """True if a difference is 0, as it stands or entry by entry along short or merged axes."""
         if self.vanishes(gap) or (has_place(gap) and self.vanishes(by_position(self, gap))):
             return True
-        if self.clocks and self.vanishes(in_line(self, gap)):
+        aligned = in_line(self, gap) if self.clocks else gap
+        if aligned != gap and self.vanishes(aligned):
             return True
         axes = []
         for index in gap.free:

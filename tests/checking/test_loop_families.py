@@ -363,6 +363,42 @@ def neighbours_gathered(slip):
     return lambda C: run(C)[C.shape[0], C.shape[1]], backward
 
 
+@family({"x": ("H", "W", "D"), "U": ("D", "D"), "V": ("D", "D")}, ["V"])
+def states_of_a_grid(slip):
+    """A recurrent net over the rows and the columns of an image."""
+
+    def run(x, U, V):
+        h = np.zeros_like(x)
+        for i in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                z = x[i, j]
+                if i > 0:
+                    z = z + h[i - 1, j] @ U
+                if j > 0:
+                    z = z + h[i, j - 1] @ V
+                h[i, j] = np.tanh(z)
+        return h
+
+    def backward(dout, x, U, V):
+        (H, W, _), h = x.shape, run(x, U, V)
+        dz, dU, dV = np.zeros_like(x), np.zeros_like(U), np.zeros_like(V)
+        for i in range(H - 1, -1, -1):
+            for j in range(W - 1, -1, -1):
+                g = dout[i, j]
+                if i < H - 1:
+                    g = g + dz[i + 1, j] @ U.T
+                if j < W - 1:
+                    g = g + dz[i, j + 1] @ V.T
+                dz[i, j] = g * (1 - h[i, j] ** 2)
+                if i > 0:
+                    dU += np.outer(h[i - 1, j], dz[i, j])
+                if j > 0:
+                    dV += np.outer(h[i, j if slip else j - 1], dz[i, j])
+        return {"x": dz, "U": dU, "V": dV}
+
+    return run, backward
+
+
 @family({"A": ("D", "D"), "b": ("D",), "y": ("T",)}, ["A"])
 def series_of_a_matrix(slip):
     def forward(A, b, y):

@@ -23,7 +23,6 @@ from symbackprop.expression.build import (
     Compare,
     Entry,
     Expr,
-    Index,
     Tensor,
     add,
     fresh,
