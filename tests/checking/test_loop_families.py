@@ -426,6 +426,29 @@ def neighbours_given_to(slip):
     return lambda x, u, v: run(x, u, v)[1:, 1:], backward
 
 
+@family({"A": ("K", "K"), "E": ("T", "K"), "p": ("K",)}, ["A"])
+def posteriors_in_logarithms(slip):
+    """The forward recursion of a hidden Markov model in logarithms, beside a backward one in logarithms."""
+
+    def run(A, E, p):
+        a = np.zeros(E.shape)
+        a[0] = p + E[0]
+        for t in range(1, len(E)):
+            a[t] = E[t] + np.log(np.exp(a[t - 1][:, None] + A).sum(axis=0))
+        return a, np.log(np.exp(a[-1]).sum())
+
+    def backward(dout, A, E, p):
+        (a, Z), b, dA = run(A, E, p), np.zeros(E.shape), np.zeros_like(A)
+        for t in range(len(E) - 2, -1, -1):
+            b[t] = np.log(np.exp(A + E[t + 1] + b[t + 1]).sum(axis=1))
+        for t in range(1, len(E)):
+            dA += np.exp(a[t - 1][:, None] + A + E[t] + (0 if slip else b[t]) - Z)
+        g = np.exp(a + b - Z)
+        return {"A": dA * dout, "E": g * dout, "p": g[0] * dout}
+
+    return lambda A, E, p: run(A, E, p)[1], backward
+
+
 @family({"A": ("D", "D"), "b": ("D",), "y": ("T",)}, ["A"])
 def series_of_a_matrix(slip):
     def forward(A, b, y):

@@ -15,7 +15,6 @@ import symbackprop as sb
 from symbackprop.errors import DataError
 
 
-
 def module(name):
     place = Path(__file__).parent.parent / "checking" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"{name}_cases", place)

@@ -59,9 +59,7 @@ def increment(value: Expr, old: Entry) -> Expr | None:
     return None
 
 
-def added_to(
-    value: Expr, old: Entry, found: Scattered, given: frozenset[Expr] = frozenset()
-) -> Expr | None:
+def added_to(value: Expr, old: Entry, found: Scattered, given: frozenset[Expr] = frozenset()) -> Expr | None:
     """What is added to the old numbers, where a round has read what it found at the places to which it adds.
 
     Args:
