@@ -47,7 +47,9 @@ SHARES: dict[str, Share] = {
     # proofs: quick ones, then patient ones, all of these together
     "whole": Share(0.2),
     "composed": Share(1.0, 0.15, most=0.85),  # what was found is replayed
+    "composed, of steps": Share(1.0, 0.5, most=0.85),
     "lemma": Share(1.0),
+    "lemma about a step": Share(4.0),  # of all neighbours in a table at once
     "fewer definitions": Share(0.4),  # to find out which are not needed
     "written out": Share(1.0),
     "named": Share(1.0),

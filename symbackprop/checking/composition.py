@@ -667,8 +667,8 @@ class Composition:
         return None if opened is None else Lemma(equation, tuple(opened), ahead=first is not None)
 
     def _restart(self) -> None:
-        left = self.deadline - worked()
-        self.cuts.restart_clock(max(0.01, min(max(SHARES["lemma"].seconds, left / SHARE), left)))
+        left, share = self.deadline - worked(), SHARES["lemma about a step" if self.cuts.clocks else "lemma"]
+        self.cuts.restart_clock(max(0.01, min(max(share.seconds, left / SHARE), left)))
 
     def _proved(self, own: Equation, other: Expr) -> list[Tensor] | None:
         """The definitions, beside its own, by which a tensor is seen to be another one; None if it is not."""
@@ -777,7 +777,7 @@ class Composition:
         The deepest of the user's tensors and of the derivatives that stand on one side alone; else one that makes the
         difference shorter; else a derivative that stands in some terms only, where the sides speak of other steps; else
         one that leads to no other steps; else the deepest of which the sides speak at other steps, or some terms only,
-        those of the forward pass before derivatives.
+        those of the forward pass before derivatives; else one at an end, where nothing else is left.
         """
         cuts = self.cuts
         limit = {ONCE: 1, TWICE: 2}.get(order, MOST_OPENED)
@@ -804,7 +804,12 @@ class Composition:
         ending = [t for t in seen if t not in cuts.clocks]
         first = [t for t in others if t in apart] or ending or [t for t in apart if t in self._forward]
         rest = first or apart or [t for t in uneven if t in seen]
+        rest = rest or [t for t in seen if self._is_at_an_end(t, gap, left)]
         return self._latest(rest, gap) if rest else None
+
+    def _is_at_an_end(self, tensor: Tensor, gap: Poly, side: Poly) -> bool:
+        """Whether the difference is left at one step alone, of which the sides do not speak as such."""
+        return tensor in self.cuts.clocks and not self.cuts.places_in(gap, tensor) <= self.cuts.places_in(side, tensor)
 
     def _latest(self, tensors: Sequence[Tensor], gap: Poly) -> Tensor:
         """The first of these; of a recurrence the one of which an entry is computed after all others."""

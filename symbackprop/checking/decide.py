@@ -63,8 +63,21 @@ from symbackprop.errors import (
     UnsupportedError,
 )
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import ZERO, Entry, Expr, Index, SymmetricTensor, Tensor, add, multiply, number
+from symbackprop.expression.build import (
+    ZERO,
+    Entry,
+    Expr,
+    Index,
+    Symbol,
+    SymmetricTensor,
+    Tensor,
+    add,
+    multiply,
+    nodes_once,
+    number,
+)
 from symbackprop.expression.program import Equation, unused
+from symbackprop.expression.recurrence import Recurrence
 from symbackprop.expression.shown import enumerated
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.traced import Traced
@@ -465,7 +478,15 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, budget
     conditions = tuple(dict.fromkeys((*read, *about, *used, *(c.text for c in asked))))
     unjudged = _unjudged(goal.traced) if goal.formula is None else ()
     verdict = Verdict("PROVED", subject, scope=scope, conditions=conditions, unjudged=unjudged, lemmas=proof.lemmas)
-    return goal.with_names(verdict)
+    return goal.with_names(replace(verdict, notes=_without_steps(goal)))
+
+
+def _without_steps(goal: ProofGoal) -> tuple[str, ...]:
+    """The lengths of recurrences, which are never 0: what the code does without a step is not spoken of."""
+    found = [b for b in (*goal.traced.forward.blocks, *goal.traced.backward.blocks) if isinstance(b, Recurrence)]
+    lengths = [t.shape[axis] for b in found for t, clock in b.clocks.items() for axis in clock.axes]
+    names = sorted({n.name for length in lengths for n in nodes_once(length) if isinstance(n, Symbol)})
+    return (f"sizes are 1 or more; left out: {enumerated([f'{n} = 0' for n in names])}",) if names else ()
 
 
 def _not_repeated(goal: ProofGoal, budget: Budget) -> str:

@@ -28,6 +28,7 @@ from symbackprop.codegen.network import CompiledNetwork, compile_network
 from symbackprop.codegen.program import CompiledProgram, compile_gradient
 from symbackprop.codegen.variants import Outcome, Variant, flattened, numpy_variants, predictions, runner_variants
 from symbackprop.errors import GeneratedCodeError, UnsupportedError
+from symbackprop.evaluation.arrays import Vectors
 from symbackprop.evaluation.compile import OutOfRangeError
 from symbackprop.evaluation.exact import Evaluator, array_of
 from symbackprop.evaluation.number_types import FLOAT, Dual, TooCloseError, Value, dual
@@ -278,7 +279,7 @@ def examine_program(code: CompiledProgram, gradient: Gradient, subject: Program,
     small = [s for s in choices if sampler.entries(s) <= MOST_ENTRIES] or choices[:1]
     examined = 0
     for sizes in small[:3]:
-        found = _finite(sampler, examiner, sizes)
+        found = _finite(sampler, examiner, sizes, subject)
         if found is not None:
             examined += 1
             with np.errstate(all="ignore"):
@@ -290,8 +291,9 @@ def examine_program(code: CompiledProgram, gradient: Gradient, subject: Program,
         )
 
 
-def _finite(sampler: Sampler, examiner: Examiner, sizes: dict[Symbol, int]) -> Examination | None:
-    """The equations and their true slopes at the first point at which all of them are moderate numbers."""
+def _finite(sampler: Sampler, examiner: Examiner, sizes: dict[Symbol, int], subject: Program) -> Examination | None:
+    """The equations and their true slopes at the first point at which all of them are moderate numbers, and the
+    program has a value: the slopes of log(0) are nothing to compare with."""
     for scale in SCALES:
         for _ in range(TRIES):
             try:
@@ -299,9 +301,17 @@ def _finite(sampler: Sampler, examiner: Examiner, sizes: dict[Symbol, int]) -> E
             except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
                 continue
             values = [float(v) for a in found.correct.values() for v in a.values()]
-            if np.all(np.abs(values) < LARGEST):
+            if np.all(np.abs(values) < LARGEST) and _has_values(subject, found.point):
                 return found
     return None
+
+
+def _has_values(subject: Program, point: Point) -> bool:
+    """Whether all outputs of the program are finite."""
+    vectors = Vectors(point, beyond=0.0)
+    with np.errstate(all="ignore"):
+        vectors.run(subject.equations)
+    return all(np.isfinite(vectors.arrays[t]).all() for t in subject.outputs if t in vectors.arrays)
 
 
 def _examine_at(

@@ -4,9 +4,10 @@ one more added to it.
     be[t,k] = c[t]*u_bar[t,k]         the scaled backward recursion of a hidden Markov model
     num[t,n] = exp(m[t,n])*s[t,n]     a plain sum beside one in units of the exponential of a running maximum
     g[t,n]   = v[t,n] + d[n]          a derivative that is carried with what each step adds, or without
+    be[t,k]  = log(exp(-al[t,k])*exp(Z)*al_bar[t,k])        the same recursions in logarithms
 
-The units are a third tensor of fewer axes, or of the same, its inverse, or its exponential. Numbers propose, and what
-they propose is shown by induction elsewhere; nothing here is trusted.
+The units are a third tensor of fewer axes, or of the same, its inverse, or its exponential; of what is a logarithm,
+several of them. Numbers propose, and what they propose is shown by induction elsewhere; nothing here is trusted.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ from symbackprop.expression.build import (
     substitute,
 )
 from symbackprop.expression.equation import Equation
-from symbackprop.expression.functions import EXP
+from symbackprop.expression.functions import EXP, LOG
 
 TOLERANCE = 1e-6
 LEAST = 6  # numbers that must have been compared
 MOST = 4  # proposals for one tensor
+MOST_UNITS = 3  # in one product
 Numbers = list[NDArray[Any]]
 
 
@@ -92,7 +94,7 @@ class Invariants:
         """What a tensor may be, the likeliest first."""
         with np.errstate(all="ignore"):
             found = dict.fromkeys(itertools.chain(self._with_one_more(own), self._in_other_units(own)))
-        return list(found)[:MOST]
+            return list(found or itertools.islice(self._as_a_logarithm(own), MOST))[:MOST]
 
     def _with_one_more(self, own: Equation) -> Iterator[Proposal]:
         """Another tensor and one more, which may have fewer axes."""
@@ -124,6 +126,33 @@ class Invariants:
             if axes:
                 for unit in self._units(own, [_without(r, axes) for r in ratios], axes, likeness, others):
                     yield Proposal(multiply(unit, likeness.at(own.indices)), likeness.other)
+
+    def _as_a_logarithm(self, own: Equation) -> Iterator[Proposal]:
+        """The logarithm of another tensor in units of several."""
+        values = self._alike.numbers_of(own.tensor)
+        if values is None or not all(np.isfinite(v).all() and v.size for v in values):
+            return
+        for likeness, others in self._alike.of_shape(own.tensor.shape):
+            ratios = [np.exp(a) / b for a, b in zip(values, others, strict=True)]
+            if likeness.other is not own.tensor and all(np.isfinite(r).all() for r in ratios):
+                for unit in self._product(own.indices, ratios, MOST_UNITS):
+                    if unit is not ONE:
+                        yield Proposal(apply(LOG, multiply(unit, likeness.at(own.indices))), likeness.other)
+
+    def _product(self, indices: tuple[Index, ...], ratios: Numbers, most: int) -> Iterator[Expr]:
+        """Products of so many units that have these numbers; each of them tells how they vary along some axis."""
+        axes = [k for k in range(len(indices)) if any(_varies(r, k) for r in ratios)]
+        if not axes and _agree(ratios, [np.ones_like(r) for r in ratios]):
+            yield ONE
+            return
+        own, left = tuple(indices[k] for k in axes), [_without(r, axes) for r in ratios]
+        for known, numbers in self._few(own) if most else ():
+            for unit in UNITS:
+                rest = [a / unit.numbers(n) for a, n in zip(left, numbers, strict=True)]
+                told = all(np.isfinite(r).all() for r in rest)
+                if told and (not own or any(not any(_varies(r, k) for r in rest) for k in range(len(own)))):
+                    for more in self._product(own, rest, most - 1):
+                        yield multiply(unit.make(known.at(own)), more)
 
     def _units(
         self, own: Equation, ratios: Numbers, axes: list[int], likeness: Likeness, others: Numbers

@@ -208,7 +208,8 @@ def search_proof(sides: Sides, pairs: Pairs, strategies: Iterable[Strategy], bud
     """
     proof = Attempt(tuple(pairs), (), "")
     for strategy in strategies if pairs else ():
-        part = budget.part(strategy.share, sides.length)
+        of_steps = not strategy.limit and sides.is_recurrent
+        part = budget.part("composed, of steps" if of_steps else strategy.share, sides.length)
         left = {name: pairs[name] for name in proof.unproved}
         proof = proof.then((_at_once if strategy.limit else _composed)(sides, left, strategy, part))
         if not proof.unproved or budget.spent:

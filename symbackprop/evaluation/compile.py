@@ -18,6 +18,7 @@ from symbackprop.evaluation.scalar_functions import Scalars
 from symbackprop.expression.build import (
     BINDERS,
     MINUS_ONE,
+    ZERO,
     Add,
     Apply,
     Compare,
@@ -184,10 +185,11 @@ class Compiler:
         return run
 
     def _multiply(self, factors: tuple[Expr, ...]) -> Closure:
-        """A product; Kronecker deltas come first, since where one is 0 the other factors need not exist."""
+        """A product; guards come first, since where one is 0 the other factors need not exist."""
         deltas = [self._of(f) for f in factors if isinstance(f, Kronecker)]
-        parts = [self._of(f) for f in factors if not isinstance(f, Kronecker)]
-        if not deltas and len(parts) == 2:
+        guarded = [self._of(f) for f in factors if _is_guard(f)]
+        parts = [self._of(f) for f in factors if not isinstance(f, Kronecker) and not _is_guard(f)]
+        if not deltas and not guarded and len(parts) == 2:
             left, right = parts
             return lambda s: left(s) * right(s)
 
@@ -195,10 +197,13 @@ class Compiler:
             for delta in deltas:
                 if not delta(s):
                     return 0
-            if not parts:
-                return 1
-            product = parts[0](s)
-            for part in parts[1:]:
+            product: Value = 1
+            for guard in guarded:
+                value = guard(s)
+                if isinstance(value, int) and not value:
+                    return 0
+                product = product * value
+            for part in parts:
                 product = product * part(s)
             return product
 
@@ -367,6 +372,11 @@ def _picked(index: Index, body: Expr) -> tuple[Expr, Expr] | None:
                 if one is index and index not in free_indices(other):
                     return other, multiply(*factors[:place], *factors[place + 1 :])
     return None
+
+
+def _is_guard(expr: Expr) -> bool:
+    """True for what is 0 where a condition does not hold: the derivative of one branch of two."""
+    return isinstance(expr, Where) and ZERO in (expr.then, expr.otherwise)
 
 
 def _is_of_sizes(expr: Expr) -> bool:

@@ -376,30 +376,17 @@ class CutPoints(Canonical):
     def chosen(self, gate: Poly, then: Poly, otherwise: Poly) -> Poly:
         """As `Canonical` has it; what recurrences ask of their first and last steps becomes an inequality, which a sum
         over the steps takes for a shorter range."""
-        other = self._elsewhere(gate) if self.clocks else None
+        other = self.elsewhere(gate) if self.clocks else None
         if other is None:
             return super().chosen(gate, then, otherwise)
         return add(self.multiply(gate, then), self.multiply(other, otherwise))
-
-    def _elsewhere(self, gate: Poly) -> Poly | None:
-        """[i >= 1] for [i = 0] where i is never negative, and so on; None for other gates."""
-        ((mono, coefficient), *rest) = gate.terms or ((None, 0),)
-        if rest or coefficient != 1 or mono is None or len(mono.factors) != 1:
-            return None
-        ((atom, _),) = mono.factors
-        if atom.kind != "delta":
-            return None
-        for sign in (1, -1):
-            distance = scale(atom.args[0], sign)
-            if self.decided(">=", self.size_expression(distance)):
-                return self.nonneg(subtract(distance, ONE))
-        return None
 
     def vanishes_everywhere(self, gap: Poly) -> bool:
         """True if a difference is 0, as it stands or entry by entry along short or merged axes."""
         if self.vanishes(gap) or (has_place(gap) and self.vanishes(by_position(self, gap))):
             return True
-        if self.clocks and self.vanishes(in_line(self, gap)):
+        aligned = in_line(self, gap) if self.clocks else gap
+        if aligned != gap and self.vanishes(aligned):
             return True
         axes = []
         for index in gap.free:

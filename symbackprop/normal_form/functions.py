@@ -228,18 +228,47 @@ class Functions(Powers):
         Such a g is an indicator, or an entry of an input that holds zeros and ones. A function of the value is
         g*f(a) + (1 - g)*f(b).
         """
-        for mono, _ in value.terms:
-            for atom, e in mono.factors:
-                if not atom.free.isdisjoint(mono.bound):
-                    continue
-                if atom.kind in INDICATORS or (e == 1 and self._is_zero_or_one(atom)):
-                    on, off = [], []
-                    for m, c in value.terms:
-                        factors = {a: e for a, e in m.factors if a is not atom}
-                        on.append((c, factors, m.bound))
-                        if len(factors) == len(m.factors):
-                            off.append((c, factors, m.bound))
-                    return of_atom(atom), self.collect(on), self.collect(off)
+        gates = [
+            atom
+            for mono, _ in value.terms
+            for atom, e in mono.factors
+            if atom.free.isdisjoint(mono.bound) and (atom.kind in INDICATORS or (e == 1 and self._is_zero_or_one(atom)))
+        ]
+        if not gates:
+            return None
+        found = ((g, self._beside(g, gates)) for g in gates)
+        gate, (same, opposite) = next(((g, pair) for g, pair in found if any(pair)), (gates[0], (None, None)))
+        on, off = [], []
+        for m, c in value.terms:
+            held = {a for a, _ in m.factors}
+            factors = {a: e for a, e in m.factors if a not in (gate, same, opposite)}
+            if opposite not in held:
+                on.append((c, factors, m.bound))
+            if gate not in held and same not in held:
+                off.append((c, factors, m.bound))
+        return of_atom(gate), self.collect(on), self.collect(off)
+
+    def _beside(self, gate: Atom, gates: list[Atom]) -> tuple[Atom | None, Atom | None]:
+        """Those inequalities among some indicators that hold where an equality does, and where it does not: [i <= 0]
+        and [i >= 1] are [i = 0] and its opposite, where i is never negative."""
+        if gate.kind != "delta" or all(g.kind != "nonneg" for g in gates):
+            return None, None
+        other = self.elsewhere(of_atom(gate))
+        same = next((g for g in gates if other is not None and subtract(ONE, of_atom(g)) == other), None)
+        return same, next((g for g in gates if of_atom(g) == other), None)
+
+    def elsewhere(self, gate: Poly) -> Poly | None:
+        """[i >= 1] for [i = 0] where i is never negative, and so on; None for other gates."""
+        ((mono, coefficient), *rest) = gate.terms or ((None, 0),)
+        if rest or coefficient != 1 or mono is None or len(mono.factors) != 1:
+            return None
+        ((atom, _),) = mono.factors
+        if atom.kind != "delta":
+            return None
+        for sign in (1, -1):
+            distance = scale(atom.args[0], sign)
+            if self.decided(">=", self.size_expression(distance)):
+                return self.nonneg(subtract(distance, ONE))
         return None
 
     def branchwise(self, function: Callable[[Poly], Poly], value: Poly) -> Poly | None:

@@ -428,6 +428,7 @@ def test_check_proves_a_recurrence_for_all_sizes(name):
     build, shapes, _, assume, where = CASES[name]
     verdict = sb.check(*build(False), shapes=shapes, assume=assume, where=where)
     assert (verdict.status, verdict.scope) == ("PROVED", "all sizes"), str(verdict)
+    assert any(note.startswith("sizes are 1 or more; left out: ") and "T = 0" in note for note in verdict.notes)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -14,11 +14,17 @@ import pytest
 import symbackprop as sb
 from symbackprop.errors import DataError
 
-PLACE = Path(__file__).parent.parent / "checking" / "test_recurrences.py"
-SPEC = importlib.util.spec_from_file_location("recurrence_cases", PLACE)
-HAND_WRITTEN = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(HAND_WRITTEN)
-CASES = HAND_WRITTEN.CASES
+
+def module(name):
+    place = Path(__file__).parent.parent / "checking" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{name}_cases", place)
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+CASES = module("test_recurrences").CASES
+TABLES = module("test_loop_families").FAMILIES
 TOLERANCE = {"float64": 1e-9, "float32": 2e-3}
 STEPS = {"T", "L", "M", "K"}
 
@@ -44,7 +50,7 @@ def arrays_for(shapes, assume, length, dtype):
 
 
 def compare_with_hand_written(name, backend, dtype, lengths=(1, 2, 6)):
-    build, shapes, _, assume, where = CASES[name]
+    build, shapes, _, assume, where = (CASES | TABLES)[name]
     forward, backward = build(False)
     code = sb.compile(sb.trace(forward, shapes, assume, where), backend, dtype)
     assert code.backend == backend
@@ -59,6 +65,7 @@ def compare_with_hand_written(name, backend, dtype, lengths=(1, 2, 6)):
         for given, gradient in expected.items():
             own = results.get(f"{given}_bar", np.zeros_like(inputs[given]))
             np.testing.assert_allclose(own, gradient, TOLERANCE[dtype], TOLERANCE[dtype], err_msg=f"{given}, {length}")
+    return code
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -75,6 +82,20 @@ def test_compile_in_c_gives_the_hand_written_gradients(name):
 def test_compile_for_jax_gives_the_hand_written_gradients(name):
     pytest.importorskip("jax")
     compare_with_hand_written(name, "jax", "float64")
+
+
+@pytest.mark.parametrize(("name", "backend"), [("neighbours_gathered", "c"), ("paths_through_labels", "jax")])
+def test_compile_of_a_table_whose_entries_read_their_neighbours(name, backend):
+    """For JAX a window of the present step that is guarded was written as a slice that ends too early."""
+    if backend == "jax":
+        pytest.importorskip("jax")
+    compare_with_hand_written(name, backend, "float64", lengths=(3,))
+
+
+def test_compile_works_along_the_diagonals_of_a_table():
+    source = compare_with_hand_written("states_of_a_grid", "numpy", "float64", lengths=(1,)).source
+    assert len(re.findall(r"^    for .* in (?:reversed\()?range\(W \+ H - 1\)\)?:$", source, re.MULTILINE)) == 2
+    assert "        for " not in source  # each round works on a whole diagonal
 
 
 def elman(x, h0, Wx, Wh):

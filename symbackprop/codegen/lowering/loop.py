@@ -49,7 +49,7 @@ class Assignment:
     Args:
         tensor: its axis of steps has the size of the loop; step k is that of the round k.
         target: an entry of the storage, at the round k.
-        beyond: the last rounds may be more than the equation has steps; what they give is not used.
+        beyond: the first or last rounds may be more than the equation has steps; what they give is not used.
         equation: the one that it comes from.
     """
 
@@ -97,6 +97,9 @@ def loop_of(block: Recurrence, facts: Facts, taken: Iterable[str]) -> LoopPlan:
         for s in steps:
             s.starts = []
         found = _Planner(steps, facts, set(taken), together=False).plan()
+    if found is None:  # what is needed of the next step of a tensor is computed a round earlier
+        later = {t: rank // block.pace for t, rank in block.ranks.items()}
+        found = _Planner(steps, facts, set(taken), together=False, later=later).plan()
     if found is None:
         names = ", ".join(e.tensor.name for e in block.equations)
         raise UnsupportedError(f"no code for a recurrence that reads its steps at places of no fixed distance: {names}")
@@ -137,14 +140,19 @@ class _Planner:
 
     Args:
         together: all tensors begin in the first round; else at the times that the clocks of the recurrence say.
+        later: by how many rounds tensors are later than these times.
     """
 
-    def __init__(self, steps: list[_Steps], facts: Facts, taken: set[str], *, together: bool) -> None:
+    def __init__(
+        self, steps: list[_Steps], facts: Facts, taken: set[str], *, together: bool,
+        later: Mapping[Tensor, int] | None = None,
+    ) -> None:  # fmt: skip
         self.steps = {s.equation.tensor: s for s in steps}
         self.facts, self.taken = facts, taken
         first = self._extreme([s.start for s in steps], largest=False) if not together else None
         # the times of the first round
-        self.zero = {s.equation.tensor: add(first or s.start, number(len(s.starts))) for s in steps}
+        late = later or dict.fromkeys(self.steps, 0)
+        self.zero = {t: add(first or s.start, number(len(s.starts) - late[t])) for t, s in self.steps.items()}
         rounds = [subtract(s.end, self.zero[s.equation.tensor]) for s in steps]
         count = simplify(add(self._extreme(rounds, largest=True), ONE), facts)
         self.backwards = steps[0].sign < 0
@@ -284,7 +292,8 @@ class _Planner:
         s = self.steps[tensor]
         indices = (*s.equation.indices[: s.axis], self.index, *s.equation.indices[s.axis + 1 :])
         value = rewrite(self.values[tensor], self._read)
-        beyond = self.storages[tensor][2] > 0 and tensor not in merged
+        _, front, after = self.storages[tensor]
+        beyond = max(front, after) > 0 and tensor not in merged
         return Assignment(self._whole(tensor), indices, self._target(tensor), value, beyond, s.equation)
 
     def _target(self, tensor: Tensor) -> Entry:

@@ -37,6 +37,7 @@ from symbackprop.codegen.lowering.merged import digits, divided
 from symbackprop.codegen.lowering.pieces import pieces
 from symbackprop.codegen.lowering.schedule import needed, scheduled
 from symbackprop.codegen.lowering.share import Key, key, share
+from symbackprop.codegen.lowering.skewed import skewed
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import (
     ONE,
@@ -83,6 +84,7 @@ def lower(program: Program, comments: Mapping[Tensor | Entry, str] | None = None
     Raises:
         UnsupportedError: an arbitrary function, or a derivative that has not been worked out.
     """
+    program = skewed(program)
     lowering = Lowering(program)
     for block in program.blocks:
         if isinstance(block, Recurrence):
@@ -231,7 +233,7 @@ class Lowering:
                     self.elementwise(otherwise, True),
                 )
             case Multiply(factors):
-                guarded = guarded or any(isinstance(f, (Compare, Kronecker)) for f in factors)
+                guarded = guarded or any(map(_is_guard, factors))
             case MatrixEntry():
                 return self._of_matrix(expr, guarded)
             case Partial() | Total():
@@ -363,6 +365,7 @@ class Lowering:
     def _sum_of_product(self, over: list[Index], factors: list[Expr], guarded: bool) -> Expr:
         """Sum a product: deltas contracted, constant factors in front, the rest by contractions of two arrays."""
         over, factors = deltas(over, factors, self.facts)
+        guarded = guarded or any(isinstance(f, Where) and _is_guard(f) for f in factors)
         self.order += over
         done = [f for factor in factors for f in factors_of(self.elementwise(factor, guarded))]
         used = frozenset[Index]().union(*map(free_indices, done))
@@ -427,6 +430,13 @@ class Lowering:
         name = next(n for k in count(1) if (n := f"t{k}") not in self.names)
         self.names.add(name)
         return name
+
+
+def _is_guard(factor: Expr) -> bool:
+    """True for what is 0 where something does not hold: what else stands in the product may be nothing there."""
+    if isinstance(factor, Where):
+        return ZERO in (factor.then, factor.otherwise)
+    return isinstance(factor, (Compare, Kronecker))
 
 
 def _lying(value: Expr) -> tuple[Index, ...]:

@@ -45,6 +45,7 @@ from symbackprop.expression.build import (
     power,
     subtract,
 )
+from symbackprop.expression.sizes import decide
 
 COMPARE, ADD, MULTIPLY, NEGATE, POWER, ATOM = range(6)
 Text = tuple[str, int]
@@ -439,7 +440,8 @@ class ArrayWriter:
         if s.whole and gone is None:
             text, level = self._reshaped(s, source), ATOM
             return (self.copy((text, level)), ATOM) if self._is_copied(s.target.tensor) else (text, level)
-        windows = None if s.guarded and gone is None else self._windows(places, shape)
+        known = not s.guarded or (gone is not None and all(map(_is_inside, places, shape)))
+        windows = self._windows(places, shape) if known else None
         if windows is not None:
             have = [i for p in places for i in free_indices(p)]
             text = f"{source}[{', '.join(windows)}]" if windows else source
@@ -528,3 +530,8 @@ def _without(position: Expr, index: Index) -> Expr | None:
 
 def _reads_array(expr: Expr) -> bool:
     return (isinstance(expr, Entry) and bool(expr.indices)) or any(_reads_array(c) for c in children(expr))
+
+
+def _is_inside(place: Expr, size: Expr) -> bool:
+    """True if a place lies within an axis whatever its indices are."""
+    return bool(decide("<=", ZERO, place) and decide("<", place, size))

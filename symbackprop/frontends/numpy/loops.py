@@ -27,7 +27,9 @@ from symbackprop.expression.build import (
     Index,
     Kronecker,
     Multiply,
+    Number,
     Quotient,
+    Remainder,
     Tensor,
     Where,
     add,
@@ -38,6 +40,7 @@ from symbackprop.expression.build import (
     fresh,
     multiply,
     nodes_once,
+    number,
     rewrite,
     substitute,
     subtract,
@@ -546,7 +549,7 @@ class Loop:
 
     def _written_at(self, value: Expr, old: Entry, own: tuple[Index, ...]) -> tuple[int, Expr, bool] | None:
         """(the axis, the place, whether it rises) where a round writes at the one place that its index names."""
-        for solution, _ in self._written_in(value, old):
+        for solution, _, _ in self._written_in(value, old):
             named = [i for i in own if i in free_indices(solution)]
             if len(named) != 1:
                 continue
@@ -717,10 +720,10 @@ class Loop:
 
     def _owned(self, value: Expr, old: Entry, before: Expr, own: tuple[Index, ...]) -> Expr:
         """The entry that is written in one round alone: the one whose index the place names."""
-        for solution, mine in self._written_in(value, old):
+        for solution, mine, only in self._written_in(value, old):
             there = rewrite(value, lambda n, mine=mine: ONE if n in mine else None)  # type: ignore[misc]
             there = reduced_places(substitute(there, {self.index: solution, old: before}))
-            inside = multiply(holds("<=", ZERO, solution), holds("<", solution, self.index.size))
+            inside = multiply(only, holds("<=", ZERO, solution), holds("<", solution, self.index.size))
             return where(inside, there, before)
         tests = self._overlapping(value, old)
         if tests is None:
@@ -759,16 +762,22 @@ class Loop:
         step = minus(substitute(gap, {self.index: add(self.index, ONE)}), gap)
         return None if free_indices(step) else is_so("<", ZERO, step)
 
-    def _written_in(self, value: Expr, old: Entry) -> Iterator[tuple[Expr, set[Expr]]]:
-        """(the round, the tests that ask for it) where the entry is what it was in all other rounds."""
+    def _written_in(self, value: Expr, old: Entry) -> Iterator[tuple[Expr, set[Expr], Expr]]:
+        """(the round, the tests that ask for it, whether there is one) where the entry is what it was in all other
+        rounds."""
         tests = {n: s for n in nodes_once(value) if (s := self._solved(n)) is not None}
         groups = [(s, {n for n, other in tests.items() if other is s}) for s in dict.fromkeys(tests.values())]
         for solution, mine in groups:  # these hold together or not at all
             if self._without(value, mine) is old:
-                yield solution, mine
+                yield solution, mine, ONE
         for solution, mine in self._blocks(value):
             if all(self._without(value, {n}) is old for n in mine):
-                yield solution, mine
+                yield solution, mine, ONE
+        for node in nodes_once(value):
+            strided = self._at_a_stride(node)
+            if strided is not None and self._without(value, {node}) is old:
+                round_, whole = _divided(*strided)
+                yield round_, {node}, holds("==", whole, ZERO)
 
     @staticmethod
     def _without(value: Expr, failing: set[Expr]) -> Expr:
@@ -791,19 +800,31 @@ class Loop:
 
     def _solved(self, node: Expr) -> Expr | None:
         """The round in which two integers are equal, which the other indices name."""
+        found = self._at_a_stride(node)
+        return found[0] if found is not None and found[1] is ONE else None
+
+    def _at_a_stride(self, node: Expr) -> tuple[Expr, Expr] | None:
+        """(a, b) where two integers are equal in the round a/b, if that is a whole number; b is a number above 0."""
         if not isinstance(node, Kronecker) or self.index not in free_indices(node):
             return None
         difference = minus(node.left, node.right)
         step = minus(substitute(difference, {self.index: add(self.index, ONE)}), difference)
         rest = reduced(substitute(difference, {self.index: ZERO}))
-        if step not in (ONE, MINUS_ONE) or self.index in free_indices(rest) or any(
-            isinstance(n, Entry) for n in nodes_once(difference)
-        ):  # fmt: skip
+        if not isinstance(step, Number) or not step.value or self.index in free_indices(rest) or has_entry(difference):
             return None
-        return reduced(multiply(MINUS_ONE, rest)) if step is ONE else rest
+        return (reduced(multiply(MINUS_ONE, rest)), step) if step.value > 0 else (rest, number(-step.value))
 
     def _unsettled(self, name: str) -> Unsettled:
         return _LoopUnsettled(name, self)
+
+
+def _divided(value: Expr, stride: Expr) -> tuple[Expr, Expr]:
+    """(value // stride, what leaves no rest where value leaves none); (2*n - i) // 2 is n - i // 2 there."""
+    base = reduced(substitute(value, dict.fromkeys(free_indices(value), ZERO)))
+    fewer = minus(base, value)
+    if isinstance(fewer, Index) and reduced(multiply(stride, Quotient(base, stride))) is base:
+        return minus(Quotient(base, stride), Quotient(fewer, stride)), reduced(Remainder(fewer, stride))
+    return reduced(Quotient(value, stride)), reduced(Remainder(value, stride))
 
 
 class _LoopUnsettled(Unsettled):

@@ -59,18 +59,31 @@ def increment(value: Expr, old: Entry) -> Expr | None:
     return None
 
 
-def added_to(value: Expr, old: Entry, found: Scattered) -> Expr | None:
-    """What is added to the old numbers, where a round has read what it found at the places to which it adds."""
+def added_to(value: Expr, old: Entry, found: Scattered, given: frozenset[Expr] = frozenset()) -> Expr | None:
+    """What is added to the old numbers, where a round has read what it found at the places to which it adds.
+
+    Args:
+        given: tests that hold there.
+    """
     if not isinstance(value, Where):
         return increment(value, old)
-    tests = value.condition.factors if isinstance(value.condition, Multiply) else (value.condition,)
+    tests = _tests(value.condition)
     pairs = [p for f in tests if isinstance(f, Kronecker) for p in ((f.left, f.right), (f.right, f.left))]
     there = {i: place for i, place in pairs if i in old.indices}
     read = found.found(tuple(there.get(i, i) for i in old.indices))
-    then = next((more for v in (value.then, value_of(value.then)) if (more := _beyond(v, read)) is not None), None)
-    then = added_to(value.then, old, found) if then is None else then
-    other = added_to(value.otherwise, old, found)
+    inside = given.union(tests)
+    known = value_of(value.then)
+    while isinstance(known, Where) and inside.issuperset(_tests(known.condition)):
+        known = known.then
+    then = next((more for v in (value.then, known) if (more := _beyond(v, read)) is not None), None)
+    then = added_to(value.then, old, found, inside) if then is None else then
+    other = added_to(value.otherwise, old, found, given)
     return None if then is None or other is None else where(value.condition, then, other)
+
+
+def _tests(condition: Expr) -> tuple[Expr, ...]:
+    """The tests that must all hold."""
+    return condition.factors if isinstance(condition, Multiply) else (condition,)
 
 
 def cases(value: Expr, own: tuple[Index, ...]) -> Iterator[Expr]:
@@ -79,21 +92,33 @@ def cases(value: Expr, own: tuple[Index, ...]) -> Iterator[Expr]:
         case Add(terms):
             for term in terms:
                 yield from cases(term, own)
-        case Where(condition, then, otherwise) if otherwise is not ZERO:
-            rest = list(cases(otherwise, own))
-            if all(isinstance(t, Where) and _exclude(condition, t.condition, own) for t in rest):
-                yield from (where(condition, then, ZERO), *rest)
-            else:
-                yield value
-        case _:
+        case Where(condition, then, otherwise):
+            inside, outside = list(cases(then, own)), list(cases(otherwise, own))
+            if not any(isinstance(t, Where) for t in inside):
+                inside = [t for t in (then,) if t is not ZERO]
+            yield from (t for t in inside if t in outside)
+            yield from (_guarded(condition, t) for t in inside if t not in outside)
+            for term in outside:
+                if isinstance(term, Where) and _exclude(condition, term.condition, own):
+                    yield term
+                elif term not in inside:
+                    yield _guarded(subtract(ONE, condition), term)
+        case _ if value is not ZERO:
             yield value
+
+
+def _guarded(condition: Expr, term: Expr) -> Expr:
+    """A term that is there under a condition alone."""
+    if isinstance(term, Where) and term.otherwise is ZERO:
+        return where(multiply(condition, term.condition), term.then, ZERO)
+    return where(condition, term, ZERO)
 
 
 def _exclude(condition: Expr, other: Expr, own: tuple[Index, ...]) -> bool:
     """Whether two conditions name different places along an axis."""
     named: list[dict[Expr, Expr]] = []
     for c in (condition, other):
-        tests = [f for f in (c.factors if isinstance(c, Multiply) else (c,)) if isinstance(f, Kronecker)]
+        tests = [f for f in _tests(c) if isinstance(f, Kronecker)]
         named.append({i: p for f in tests for i, p in ((f.left, f.right), (f.right, f.left)) if i in own})
     return any(i in named[1] and is_so("==", p, named[1][i]) is False for i, p in named[0].items())
 
