@@ -44,7 +44,7 @@ from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.line_code import line_of
 from symbackprop.precision.search import Found, Search
 from symbackprop.precision.user_results import UserCode
-from symbackprop.proofs.stable_forms import Context, same_choice, stable
+from symbackprop.proofs.stable_forms import Context, divided_twice, same_choice, stable
 from symbackprop.proofs.stable_quotients import quotients
 from symbackprop.rendering.text import to_text
 
@@ -72,11 +72,16 @@ def cure_of(
     if program is None:
         return None
     changes = changed_lines(program, _called(program, verdict.called, function), _span(function), _names(function))
+    test = _holds if backward else _forward_holds
+
+    def holds(chosen: Lines) -> bool:
+        return test(code, case, search, found, chosen, end)
+
     for chosen in itertools.islice(_choices(changes, line), MOST_TRIED):
         if worked() > end:
             return None
-        holds = _holds if backward else _forward_holds
-        if holds(code, case, search, found, chosen, end):
+        if holds(chosen):
+            chosen = _fewer(chosen, holds, end)
             return {n: _as_returned(function, n, text) for n, text in sorted(chosen.items())}
     return None
 
@@ -108,17 +113,24 @@ def _as_returned(function: Callable[..., Any], number: int, text: str) -> str:
 
 
 def _choices(changes: Mapping[int, Sequence[str]], line: int) -> Iterator[Lines]:
-    """Which lines to change, and how: the guilty one in each of its forms, any other, two, all, two in other forms."""
+    """Which lines to change, and how: the guilty one in each of its forms, any other, all, two."""
     numbers = sorted(changes, key=lambda n: (n != line, n))
     for n in numbers:
         yield from ({n: form} for form in changes[n])
-    pairs = list(itertools.combinations(numbers, 2))
-    yield from ({n: changes[n][0] for n in pair} for pair in pairs)
     if len(numbers) > 2:
         yield {n: changes[n][0] for n in numbers}
-    for pair in pairs:
-        for forms in itertools.islice(itertools.product(*(changes[n] for n in pair)), 1, None):
+    for pair in itertools.combinations(numbers, 2):
+        for forms in itertools.product(*(changes[n] for n in pair)):
             yield dict(zip(pair, forms, strict=True))
+
+
+def _fewer(chosen: Lines, holds: Callable[[Lines], bool], end: float) -> Lines:
+    """As many of the lines as are needed."""
+    for n in sorted(chosen):
+        rest = {k: text for k, text in chosen.items() if k != n}
+        if len(chosen) > 2 and worked() < end and holds(rest):
+            chosen = rest
+    return chosen
 
 
 def _holds(code: UserCode, case: Case, search: Search, found: Found, lines: Lines, end: float) -> bool:
@@ -262,7 +274,7 @@ def _together(forms: Sequence[tuple[str, ...]]) -> Iterator[str]:
 
 
 def _forms(before: Expr, equation: Equation, backward: Program, context: Context) -> Iterator[Expr]:
-    """A line by the rows of the table, as another quotient, and the same with what it reads put in."""
+    """A line by the rows of the table, as another quotient, the same with what it reads put in, and divided twice."""
     yield _shifted(equation, stable(before, context), backward.equations)
     yield from (stable(q, context) for q in quotients(before))
     opened, entries = _opened(before, backward.by_tensor)
@@ -270,6 +282,7 @@ def _forms(before: Expr, equation: Equation, backward: Program, context: Context
     if opened is not before:
         for form in (stable(opened, context), *(stable(q, context) for q in quotients(opened))):
             yield _with_names(form, entries)
+    yield stable(before, context, rows=(divided_twice,))
 
 
 def _opened(expr: Expr, equations: Mapping[Tensor, Equation]) -> tuple[Expr, dict[Expr, Expr]]:

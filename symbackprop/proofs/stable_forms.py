@@ -853,7 +853,7 @@ def hypotenuse(expr: Expr, context: Context) -> Expr | None:
 
 
 def equal_powers(expr: Expr, context: Context) -> Expr | None:
-    """a^p / b^p as (a/b)^p, and a / b^p as a / b / b: the powers alone may be 0 or infinite."""
+    """a^p / b^p as (a/b)^p: the powers alone may be 0 or infinite."""
     if not isinstance(expr, Multiply):
         return None
     powers = [(f, *_whole_power(f)) for f in expr.factors if not isinstance(f, Number)]
@@ -866,8 +866,15 @@ def equal_powers(expr: Expr, context: Context) -> Expr | None:
                 left = (power(a, p - times), power(b, q + times))
                 rest = [f for f in expr.factors if f is not above and f is not below]
                 return multiply(*rest, *left, power(multiply(a, power(b, MINUS_ONE)), times))
+    return None
+
+
+def divided_twice(expr: Expr, context: Context) -> Expr | None:
+    """a / b^2 as a / b / b."""
+    for below in expr.factors if isinstance(expr, Multiply) else ():
+        b, q = _whole_power(below)
         rest = [f for f in expr.factors if f is not below]
-        if any(_reads(f) for f in rest) and -q <= 3:
+        if -3 <= q <= -2 and any(map(_reads, rest)):
             return Multiply((*rest, *[power(b, MINUS_ONE)] * -q))
     return None
 
@@ -1078,4 +1085,4 @@ CHEAP: tuple[Row, ...] = (
     centred,
 )
 
-__all__ = ["CHEAP", "ROWS", "Context", "Row", "stable"]
+__all__ = ["CHEAP", "ROWS", "Context", "Row", "divided_twice", "same_choice", "stable"]
