@@ -51,7 +51,7 @@ from symbackprop.rendering.text import to_text
 MOST_TRIED = 32
 OUTPUT, WEIGHTS = "out", "w_of_symbackprop"  # what a forward pass returns without a name, and what is put before it
 PROOF = 1.0  # seconds for the proof of one changed function
-LEAST = 0.2  # for that, and for the search of it
+LEAST = 0.2  # for that, and for the search of it, which comes first: most that fail do so there
 Lines = Mapping[int, str]
 
 
@@ -141,13 +141,13 @@ def _holds(code: UserCode, case: Case, search: Search, found: Found, lines: Line
     other = Search(replace(code, backward=backward), search.inputs, search.values, search.judge)
     if _still_lost(other, found) or _lost(other, found.point):
         return False
+    again = other.run(worked() + LEAST)
+    if not again.compared or any(f.loss.name for f in again.lost):
+        return False
     try:
-        if not confirmed(replace(case, backward=backward), Budget.of(min(PROOF, max(LEAST, end - worked())))):
-            return False
+        return bool(confirmed(replace(case, backward=backward), Budget.of(min(PROOF, max(LEAST, end - worked())))))
     except SymbackpropError:
         return False
-    again = other.run(max(end, worked() + LEAST))
-    return again.compared > 0 and all(not f.loss.name for f in again.lost)
 
 
 def _forward_holds(code: UserCode, case: Case, search: Search, found: Found, lines: Lines, end: float) -> bool:
@@ -158,16 +158,16 @@ def _forward_holds(code: UserCode, case: Case, search: Search, found: Found, lin
     other = Search(replace(code, forward=forward), search.inputs, search.values, search.judge)
     if _outputs_lost(other, found.point):
         return False
+    again = other.run(worked() + LEAST)
+    if not again.compared or not all(f.loss.name for f in again.lost):
+        return False
     budget = Budget.of(min(PROOF, max(LEAST, end - worked())))
     try:
-        if not confirmed(_same_values(case, forward, code), budget):
-            return False
         if "cache" in code.roles.values() and not confirmed(replace(case, forward=forward), budget):
             return False
+        return bool(confirmed(_same_values(case, forward, code), budget))
     except (SymbackpropError, NotImplementedError):
         return False
-    again = other.run(max(end, worked() + LEAST))
-    return again.compared > 0 and all(f.loss.name for f in again.lost)
 
 
 def _same_values(case: Case, forward: Callable[..., Any], code: UserCode) -> Case:

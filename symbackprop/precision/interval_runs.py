@@ -29,7 +29,7 @@ from symbackprop.precision.user_results import UserCode, listed, named
 LARGEST_UPSTREAM = 1e4
 BOUNDED = {"onehot": (0.0, 1.0), "bern": (0.0, 1.0), "pm1": (-1.0, 1.0), "simplex": (0.0, 1.0)}
 MOST_PIECES = 90  # of the ranges of all entries together
-DEPTH = 36  # halvings on the way to a hazard
+DEPTH = 24  # cuts on the way to a hazard
 MOST_HAZARDS = 6
 TO_ZERO = {"float64": 1e-20, "float32": 1e-5}  # of a part that reaches to 0, where it is cut
 SEED = 5
@@ -140,7 +140,7 @@ def _is_finite(value: Any) -> bool:
 def hazards(
     code: UserCode, sampler: Sampler, ranges: Mapping[Tensor, Range], sizes: Sizes, end: float
 ) -> Iterator[Mapping[Tensor, tuple[float, float]]]:
-    """Ever smaller parts of the ranges in which something may go wrong: of each kind and place, the last ones.
+    """Ever smaller parts of the ranges in which something may go wrong: of each kind and place, every second.
 
     Args:
         end: on the clock of work.
@@ -153,11 +153,11 @@ def hazards(
         for depth in range(DEPTH):
             if worked() > end:
                 return
-            halves = _halves(box, kind, code.dtype.name, rng)
-            box = next((h for h in halves if (kind, step) in _hazards(code, base, h)), {})
+            parts = _parts(box, kind, code.dtype.name, rng)
+            box = next((h for h in parts if (kind, step) in _hazards(code, base, h)), {})
             if not box:
                 break
-            if depth % 4 == 3:
+            if depth % 2:
                 yield box
 
 
@@ -172,25 +172,28 @@ def _hazards(code: UserCode, base: Point, box: Box) -> set[tuple[str, int]]:
     return machine.hazards
 
 
-def _halves(box: Box, kind: str, dtype: str, rng: random.Random) -> list[Box]:
-    """The box cut in two along its widest side; the half nearer to 0 first where a division is feared."""
+def _parts(box: Box, kind: str, dtype: str, rng: random.Random) -> list[Box]:
+    """The box cut along its widest side; the part nearest to 0 first where a division is feared."""
     widest = max(box, key=lambda t: (_width(*box[t]), rng.random()))
     low, high = box[widest]
     if low < 0 < high:
-        middle = 0.0
+        cuts = [0.0]
     elif low == 0 or high == 0:
-        middle = (low + high) * TO_ZERO[dtype]
+        cuts = [(low + high) * TO_ZERO[dtype]]
     elif max(low / high, high / low) > 4:
-        middle = math.copysign(math.sqrt(low / high) * abs(high), high)
+        cuts = [math.copysign(math.sqrt(low / high) * abs(high), high)]
     else:
-        middle = low + (high - low) / 2
-    parts: list[Box] = [{**box, widest: (low, middle)}, {**box, widest: (middle, high)}]
-    nearer = sorted(parts, key=lambda b: max(map(abs, b[widest])))
-    return nearer if kind != "cancels" or rng.random() < 0.5 else parts[::-1]
+        cuts = [low + (high - low) * part for part in (1 / 16, 1 / 2, 15 / 16)]
+    ends = [low, *cuts, high]
+    parts: list[Box] = [{**box, widest: pair} for pair in itertools.pairwise(ends)]
+    if kind == "cancels":
+        rng.shuffle(parts)
+        return parts
+    return sorted(parts, key=lambda b: max(map(abs, b[widest])))
 
 
 def _width(low: float, high: float) -> float:
-    """How many halvings a part may take."""
+    """How far a part reaches: of one that holds 0, more than of any other."""
     if low == high:
         return 0.0
     if low <= 0 <= high:

@@ -1,11 +1,8 @@
 """Finite for all inputs in a range, by intervals: what they hold, and when they say nothing."""
 
-import math
-
 import numpy as np
 import pytest
 
-import symbackprop as sb
 from symbackprop.precision.intervals import Interval, Machine, Undecided, boxes
 
 SEED = 7
@@ -71,6 +68,6 @@ def test_no_number_escapes_from_an_interval(dtype):
                 for box, v in zip(np.ravel(held), np.ravel(value), strict=True):
                     if isinstance(box, Interval):
                         finite += box.finite and not box.nan
-                        assert (box.nan if np.isnan(v) else box.low <= v <= box.high), (box.low, v, box.high, box.nan)
+                        assert box.nan if np.isnan(v) else box.low <= v <= box.high, (box.low, v, box.high, box.nan)
     assert told > 200
     assert finite > 1000
