@@ -385,7 +385,7 @@ def _log_of_sum(a: Any, b: Any) -> Any:
     if not (one.finite and two.finite):
         return one.made(-math.inf, math.inf, two, lost=True)
     ends = [max(x, y) + math.log1p(_exp(-abs(x - y))) for x, y in ((one.low, two.low), (one.high, two.high))]
-    return one.made(*ends, two)
+    return one.made(ends[0], ends[1], two)
 
 
 def _hypot(a: Any, b: Any) -> Any:

@@ -871,7 +871,9 @@ def equal_powers(expr: Expr, context: Context) -> Expr | None:
 
 def divided_twice(expr: Expr, context: Context) -> Expr | None:
     """a / b^2 as a / b / b."""
-    for below in expr.factors if isinstance(expr, Multiply) else ():
+    if not isinstance(expr, Multiply):
+        return None
+    for below in expr.factors:
         b, q = _whole_power(below)
         rest = [f for f in expr.factors if f is not below]
         if -3 <= q <= -2 and any(map(_reads, rest)):
