@@ -1087,4 +1087,4 @@ CHEAP: tuple[Row, ...] = (
     centred,
 )
 
-__all__ = ["CHEAP", "ROWS", "Context", "Row", "divided_twice", "same_choice", "stable"]
+__all__ = ["CHEAP", "ROWS", "Context", "Row", "divided_twice", "same_choice", "softplus", "stable"]

@@ -46,6 +46,9 @@ ROWS = [
     (apply(LOG, add(ONE, E)), "softplus(x[n])"),
     (subtract(ONE, power(x, 2)), "(1 - x[n])*(x[n] + 1)"),
     (multiply(E, apply(EXP, s)), "exp(x[n] + s[n])"),
+    (multiply(E, power(apply(EXP, s), MINUS_ONE)), "exp(x[n] - s[n])"),
+    (subtract(power(x, 2), ONE), "(x[n] - 1)*(x[n] + 1)"),
+    (multiply(power(x, 2), power(add(x, ONE), number(-2))), "(x[n]/(x[n] + 1))**2"),
 ]
 
 
