@@ -518,11 +518,12 @@ def scaled_norm(expr: Expr, context: Context) -> Expr | None:
 
 
 def exponential_share(expr: Expr, context: Context) -> Expr | None:
-    """(c exp(u) + d exp(v)) / (exp(u) + exp(v)) as c sigmoid(u - v) + d sigmoid(v - u)."""
+    """(c exp(u) + d exp(v)) / (exp(u) + exp(v)) as c sigmoid(u - v) + d sigmoid(v - u), once or several times."""
     if not isinstance(expr, Multiply):
         return None
     for below in expr.factors:
-        total = context.opened(below.base) if isinstance(below, Power) and below.exponent is MINUS_ONE else None
+        base, times = _whole_power(below)
+        total = context.opened(base) if times < 0 else None
         if not isinstance(total, Add) or len(total.terms) != 2:
             continue
         u, v = (exponent_of(t, context) for t in total.terms)
@@ -532,8 +533,9 @@ def exponential_share(expr: Expr, context: Context) -> Expr | None:
         for above in expr.factors:
             found = [_share(t, shares, context) for t in _flat(above)] if above is not below else [None]
             if all(t is not None for t in found):
-                rest = (f for f in expr.factors if f is not above and f is not below)
-                return multiply(*rest, add(*(t for t in found if t is not None)))
+                rest = [f for f in expr.factors if f is not above and f is not below]
+                new = multiply(*rest, power(base, times + 1), add(*(t for t in found if t is not None)))
+                return exponential_share(new, context) or new
     return None
 
 
