@@ -61,7 +61,8 @@ class Powers(Indicators):
         outside: dict[Atom, Rational] = {}
         inside: dict[Atom, Rational] = {}
         for atom, e in mono.factors:
-            (outside if integral or self.known_positive(atom) else inside)[atom] = e
+            plain = integral or self.known_positive(atom) or (e < 0 and self.known_nonnegative(atom))
+            (outside if plain else inside)[atom] = e
         inner = core
         if coefficient < 0 and not integral:
             inner, coefficient = scale(inner, -1), -coefficient

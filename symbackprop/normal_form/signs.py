@@ -6,6 +6,7 @@ A sign is known only where it is plain: of positive factors, even powers and sum
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 from symbackprop.expression.build import ZERO, Compare, Expr, Index, Tensor
@@ -22,8 +23,11 @@ from symbackprop.normal_form.data import (
     combine,
     exact,
     of_atom,
+    of_index,
+    scale,
     subtract,
 )
+from symbackprop.normal_form.data import ZERO as NOTHING
 from symbackprop.normal_form.rewriter import INDICATORS, TermRules
 
 MONOTONE = (EXP, LOG, ERF, ATAN, DIGAMMA)  # strictly, on their domains
@@ -52,7 +56,22 @@ class Signs(TermRules):
 
     def known_nonnegative(self, atom: Atom) -> bool:
         """True if the atom is >= 0 wherever the program is defined."""
-        return self.known_positive(atom)
+        return self.known_positive(atom) or (atom.kind == "extremum" and self._of_absolute_values(atom))
+
+    def _of_absolute_values(self, top: Atom) -> bool:
+        """Whether an extremum is that of c*|u|, c > 0: of what is c*u where u > 0, and -c*u elsewhere."""
+        body = self.body_at(top, of_index(Index("e", top.data[1])))
+        thresholds = {a for m, _ in body.terms for a, _ in m.factors if a.kind == "positive"}
+        if len(thresholds) != 1 or any(m.bound for m, _ in body.terms):
+            return False
+        (threshold,) = thresholds
+        below = {m: c for m, c in body.terms if threshold not in dict(m.factors)}
+        u = dict(self.definition(threshold).terms)
+        ratios = {Fraction(c) / Fraction(u[m]) for m, c in below.items() if m in u}
+        if below.keys() != u.keys() or len(ratios) != 1 or ratios.pop() >= 0:
+            return False
+        folded = self.multiply(Poly.make(below), subtract(ONE, scale(self.single(threshold), 2)))
+        return subtract(body, folded) is NOTHING
 
     def sign(self, poly: Poly) -> int | None:
         """1 if `poly` is provably > 0, -1 if < 0, else None; only the signs of its terms are looked at."""

@@ -7,6 +7,7 @@ elsewhere, it is said. Main name: `cure_of`.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import itertools
 import re
@@ -16,7 +17,7 @@ from typing import Any
 
 from symbackprop.checking.budget import Budget
 from symbackprop.checking.check import Case, confirmed
-from symbackprop.checking.diagnosis.edited_function import edited
+from symbackprop.checking.diagnosis.edited_function import edited, statement_at
 from symbackprop.checking.user_lines import with_parts
 from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import SymbackpropError
@@ -26,10 +27,12 @@ from symbackprop.expression.build import (
     Expr,
     Extremum,
     Index,
+    Multiply,
     Sum,
     Tensor,
     apply,
     extremum,
+    multiply,
     nodes_once,
     rewrite,
     substitute,
@@ -41,12 +44,14 @@ from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.line_code import line_of
 from symbackprop.precision.search import Found, Search
 from symbackprop.precision.user_results import UserCode
-from symbackprop.proofs.stable_forms import Context, same_choice, stable
+from symbackprop.proofs.stable_forms import Context, divided_twice, same_choice, stable
 from symbackprop.proofs.stable_quotients import quotients
+from symbackprop.rendering.text import to_text
 
 MOST_TRIED = 32
+OUTPUT, WEIGHTS = "out", "w_of_symbackprop"  # what a forward pass returns without a name, and what is put before it
 PROOF = 1.0  # seconds for the proof of one changed function
-LEAST = 0.2  # for that, and for the search of it
+LEAST = 0.2  # for that, and for the search of it, which comes first: most that fail do so there
 Lines = Mapping[int, str]
 
 
@@ -55,24 +60,60 @@ def cure_of(
 ) -> Lines | None:
     """The changed lines by their numbers in the file; None if no stable form was found.
 
+    Of what is lost in an output the lines of the forward pass are changed, else those of the backward pass.
+
     Args:
         line: the guilty one, which is tried first; 0 if it is not known.
         end: on the clock of work.
     """
-    if verdict.claim is None or not found.loss.name:
+    backward = bool(found.loss.name)
+    program = verdict.claim if backward else code.question.forward
+    function = case.backward if backward else case.forward
+    if program is None:
         return None
-    names = set(getattr(getattr(case.backward, "__code__", None), "co_varnames", ()))
-    changes = changed_lines(verdict.claim, verdict.called, _span(case.backward), names)
+    changes = changed_lines(program, _called(program, verdict.called, function), _span(function), _names(function))
+    test = _holds if backward else _forward_holds
+
+    def holds(chosen: Lines) -> bool:
+        return test(code, case, search, found, chosen, end)
+
     for chosen in itertools.islice(_choices(changes, line), MOST_TRIED):
         if worked() > end:
             return None
-        if _holds(code, case, search, found, chosen, end):
-            return chosen
+        if holds(chosen):
+            chosen = _fewer(chosen, holds, end)
+            return {n: _as_returned(function, n, text) for n, text in sorted(chosen.items())}
     return None
 
 
+def _names(function: Callable[..., Any]) -> set[str]:
+    """The local names of a function, and that of what it returns without a name."""
+    return {*getattr(getattr(function, "__code__", None), "co_varnames", ()), OUTPUT}
+
+
+def _called(program: Program, called: Mapping[str, str], function: Callable[..., Any]) -> dict[str, str]:
+    """The user's names by those of the tensors; of the last value of a name, that name, and not that of the result."""
+    numbers = [e.note for e in program.equations]
+    found = dict(called)
+    for equation in program.equations:
+        number = re.fullmatch(r"line (\d+)", equation.note)
+        if number is not None and numbers.count(equation.note) == 1:
+            statement = statement_at(function, int(number[1]))
+            target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+            if isinstance(target, ast.Name):
+                found[equation.tensor.name] = target.id
+    return found
+
+
+def _as_returned(function: Callable[..., Any], number: int, text: str) -> str:
+    """The line as it stands in the code where the value is returned."""
+    statement = statement_at(function, number)
+    returned = isinstance(statement, ast.Return) and not isinstance(statement.value, ast.Dict)
+    return f"return {text.partition(' = ')[2]}" if returned else text
+
+
 def _choices(changes: Mapping[int, Sequence[str]], line: int) -> Iterator[Lines]:
-    """Which lines to change, and how: the guilty one in each of its forms, any other, two, all."""
+    """Which lines to change, and how: the guilty one in each of its forms, any other, all, two."""
     numbers = sorted(changes, key=lambda n: (n != line, n))
     for n in numbers:
         yield from ({n: form} for form in changes[n])
@@ -83,6 +124,15 @@ def _choices(changes: Mapping[int, Sequence[str]], line: int) -> Iterator[Lines]
             yield dict(zip(pair, forms, strict=True))
 
 
+def _fewer(chosen: Lines, holds: Callable[[Lines], bool], end: float) -> Lines:
+    """As many of the lines as are needed."""
+    for n in sorted(chosen):
+        rest = {k: text for k, text in chosen.items() if k != n}
+        if len(chosen) > 2 and worked() < end and holds(rest):
+            chosen = rest
+    return chosen
+
+
 def _holds(code: UserCode, case: Case, search: Search, found: Found, lines: Lines, end: float) -> bool:
     """Whether the function with these lines is finite and accurate, and proved."""
     backward = edited(case.backward, lines)
@@ -91,13 +141,71 @@ def _holds(code: UserCode, case: Case, search: Search, found: Found, lines: Line
     other = Search(replace(code, backward=backward), search.inputs, search.values, search.judge)
     if _still_lost(other, found) or _lost(other, found.point):
         return False
+    again = other.run(worked() + LEAST)
+    if not again.compared or any(f.loss.name for f in again.lost):
+        return False
     try:
-        if not confirmed(replace(case, backward=backward), Budget.of(min(PROOF, max(LEAST, end - worked())))):
-            return False
+        return bool(confirmed(replace(case, backward=backward), Budget.of(min(PROOF, max(LEAST, end - worked())))))
     except SymbackpropError:
         return False
-    again = other.run(max(end, worked() + LEAST))
-    return again.compared > 0 and all(not f.loss.name for f in again.lost)
+
+
+def _forward_holds(code: UserCode, case: Case, search: Search, found: Found, lines: Lines, end: float) -> bool:
+    """Whether the forward pass with these lines is finite and accurate there, and proved to be the same function."""
+    forward = edited(case.forward, lines)
+    if forward is None:
+        return False
+    other = Search(replace(code, forward=forward), search.inputs, search.values, search.judge)
+    if _outputs_lost(other, found.point):
+        return False
+    again = other.run(worked() + LEAST)
+    if not again.compared or not all(f.loss.name for f in again.lost):
+        return False
+    budget = Budget.of(min(PROOF, max(LEAST, end - worked())))
+    try:
+        if "cache" in code.roles.values() and not confirmed(replace(case, forward=forward), budget):
+            return False
+        return bool(confirmed(_same_values(case, forward, code), budget))
+    except (SymbackpropError, NotImplementedError):
+        return False
+
+
+def _same_values(case: Case, forward: Callable[..., Any], code: UserCode) -> Case:
+    """The question whether another forward pass gives the same: w f has the slope f in w."""
+    outputs = code.question.forward.outputs
+    if len(outputs) != 1 or WEIGHTS in case.shapes:
+        raise NotImplementedError("several outputs")
+    cached = "cache" in code.roles.values()
+
+    def weighted(**inputs: Any) -> Any:
+        w = inputs.pop(WEIGHTS)
+        result = case.forward(**inputs)
+        return w * (result[0] if cached else result)
+
+    def slope(dout: Any, **inputs: Any) -> Any:
+        inputs.pop(WEIGHTS)
+        result = forward(**inputs)
+        return {WEIGHTS: dout * (result[0] if cached else result)}
+
+    names = [*case.shapes, WEIGHTS]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    weighted.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in names])  # type: ignore[attr-defined]
+    slope.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in ("dout", *names)])  # type: ignore[attr-defined]
+    shapes = {**case.shapes, WEIGHTS: tuple(to_text(n) for n in outputs[0].shape)}
+    return replace(case, forward=weighted, backward=slope, shapes=shapes)
+
+
+def _outputs_lost(search: Search, point: Any) -> bool:
+    """Whether an output is no number, or has lost its digits."""
+    computed, exact = search.code.at(point), search.exact(point)
+    if computed.failed or exact is None:
+        return True
+    for own, true in zip(computed.outputs, exact.outputs, strict=True):
+        for place, value in true.items():
+            gap = abs(float(own[place]) - float(value.mid()))
+            if not gap <= search.judge.unsafe * abs(float(value.mid())) + search.judge.floor:
+                return True
+    return False
 
 
 def _still_lost(search: Search, found: Found) -> bool:
@@ -166,7 +274,7 @@ def _together(forms: Sequence[tuple[str, ...]]) -> Iterator[str]:
 
 
 def _forms(before: Expr, equation: Equation, backward: Program, context: Context) -> Iterator[Expr]:
-    """A line by the rows of the table, as another quotient, and the same with what it reads put in."""
+    """A line by the rows of the table, as another quotient, the same with what it reads put in, and divided twice."""
     yield _shifted(equation, stable(before, context), backward.equations)
     yield from (stable(q, context) for q in quotients(before))
     opened, entries = _opened(before, backward.by_tensor)
@@ -174,6 +282,7 @@ def _forms(before: Expr, equation: Equation, backward: Program, context: Context
     if opened is not before:
         for form in (stable(opened, context), *(stable(q, context) for q in quotients(opened))):
             yield _with_names(form, entries)
+    yield stable(before, context, rows=(divided_twice,))
 
 
 def _opened(expr: Expr, equations: Mapping[Tensor, Equation]) -> tuple[Expr, dict[Expr, Expr]]:
@@ -199,19 +308,20 @@ def _with_names(expr: Expr, entries: Mapping[Expr, Expr]) -> Expr:
 
 
 def _shifted(equation: Equation, value: Expr, equations: Sequence[Equation]) -> Expr:
-    """exp(z) with the largest z along an axis subtracted, where its sum along that axis is taken."""
-    if not (isinstance(value, Apply) and value.function is EXP) or any(
-        isinstance(n, Extremum) for n in nodes_once(value)
-    ):
+    """c exp(z) with the largest z along an axis subtracted, where its sum along that axis is taken."""
+    factors = value.factors if isinstance(value, Multiply) else (value,)
+    exponentials = [f for f in factors if isinstance(f, Apply) and f.function is EXP]
+    if len(exponentials) != 1 or any(isinstance(n, Extremum) for n in nodes_once(value)):
         return value
     axes = [
         a for e in equations for n in nodes_once(e.value) if isinstance(n, Sum) for a in _axes_of(n, equation.tensor)
     ]
     if len(set(axes)) != 1:
         return value
-    index, exponent = equation.indices[axes[0]], value.arguments[0]
+    index, exponent = equation.indices[axes[0]], exponentials[0].arguments[0]
     largest = extremum("max", "j", index.size, lambda j: substitute(exponent, {index: j}))
-    return apply(EXP, subtract(exponent, largest))
+    rest = (f for f in factors if f is not exponentials[0])
+    return multiply(*rest, apply(EXP, subtract(exponent, largest)))
 
 
 def _axes_of(total: Sum, tensor: Tensor) -> Iterator[int]:

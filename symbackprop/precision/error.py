@@ -3,7 +3,8 @@
 An entry's error is relative to the entry. It is the code's fault only if it is far larger than what inputs and upstream
 gradients that are off by a rounding error would make of the true value: then the question itself has no more digits.
 Where several upstream gradients come into an entry, which may cancel there for some of them, the error must also be
-large beside the largest derivative in that gradient. Main name: `Judge`.
+large beside the largest derivative in that gradient; of a gradient that is a sum, as over examples, beside what is
+added up. Main name: `Judge`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ UNSAFE = {"float64": 1e-8, "float32": 1e-3}  # a relative error above this is re
 FLOOR = {"float64": 1e-295, "float32": 1e-36}  # errors up to this size count as none: there numbers are subnormal
 MARGIN = 1.01
 ROUNDINGS = 200  # rounding errors of the inputs that a code's own may add up to
+ADDED = 8  # rounding errors of its terms that a sum may be off, which cancel in it: no order of adding loses less
 MOST_ROWS = 24  # derivatives of single outputs that are asked for
 BITS = 1280
 
@@ -146,8 +148,11 @@ class Judge:
         largest = max((abs(float(v)) for _, row in rows for e in row.values() for v in e.values()), default=0.0)
         scale = max(max(sizes) * largest, self.floor)
         found: list[Loss] = []
+        added = self.values.magnitudes(point)
         for loss in suspects:
             gap = abs(loss.computed - loss.exact)
+            if loss.name in added and gap <= ADDED * self.rounding * abs(float(added[loss.name][loss.place])):
+                continue
             if loss.name in self.several and gap <= self.unsafe * scale:
                 continue
             terms = [abs(float(row[loss.name][loss.place]) * w) for w, row in rows]

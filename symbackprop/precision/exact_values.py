@@ -20,8 +20,9 @@ from symbackprop.evaluation.compile import Array
 from symbackprop.evaluation.exact import Evaluator
 from symbackprop.evaluation.number_types import Missing, TooCloseError, Value, ball
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import Tensor
-from symbackprop.expression.program import Program
+from symbackprop.expression.build import Expr, Multiply, Sum, Tensor, apply, close_sum, multiply, open_binder
+from symbackprop.expression.functions import FUNCTIONS
+from symbackprop.expression.program import Equation, Program
 
 BITS = (160, 1280, 5120)  # the second resolves 1 - s where 1 - s is the smallest number of float64
 ENOUGH = 2.0**-48  # relative width of an enclosure that tells how many digits a float64 has
@@ -98,6 +99,32 @@ class ExactValues:
         except (TooCloseError, SymbackpropError, ArithmeticError):
             return None
         return None if any(v is None for v in values.values()) else {n: v for n, v in values.items() if v is not None}
+
+    @cached_property
+    def _magnitudes(self) -> tuple[Program, dict[str, Tensor]]:
+        """The claim with, for each gradient that is a sum, the sum of the absolute values of what is added up."""
+        program, found, equations = self.question.claimed, dict[str, Tensor](), list[Equation]()
+        for name, claim in self._claims.items():
+            equation = program.by_tensor.get(claim)
+            if equation is None or not any(isinstance(f, Sum) for f in _factors(equation.value)):
+                continue
+            found[name] = Tensor(f"{claim.name}_magnitude", claim.shape)
+            equations.append(
+                replace(equation, tensor=found[name], value=multiply(*map(_magnitude, _factors(equation.value))))
+            )
+        return replace(program, equations=(*program.equations, *equations), outputs=tuple(found.values())), found
+
+    def magnitudes(self, point: Point) -> Mapping[str, Entries]:
+        """Of the gradients that are sums: the sums of the absolute values of their terms."""
+        program, own = self._magnitudes
+        if not own:
+            return {}
+        try:
+            found = self._run(program, point, BITS[0], None)
+            values = {name: _numbers(found[t]) for name, t in own.items()}
+        except (TooCloseError, SymbackpropError, ArithmeticError):
+            return {}
+        return {n: v for n, v in values.items() if v is not None}
 
     def agrees(self, point: Point, exact: Exact) -> bool:
         """False on a kink where the claim's convention is not that of the derivation: no error can be told there."""
@@ -194,6 +221,18 @@ class ExactValues:
                 return None
             found.append(value)
         return _cleaned(found[0])
+
+
+def _factors(expr: Expr) -> tuple[Expr, ...]:
+    return expr.factors if isinstance(expr, Multiply) else (expr,)
+
+
+def _magnitude(factor: Expr) -> Expr:
+    """A sum with the absolute values of its terms; of anything else the absolute value."""
+    if isinstance(factor, Sum):
+        index, body = open_binder(factor)
+        return close_sum(index, apply(FUNCTIONS["abs"], body))
+    return apply(FUNCTIONS["abs"], factor)
 
 
 def _numbers(entries: Array) -> Entries | None:

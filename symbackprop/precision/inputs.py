@@ -8,6 +8,7 @@ are numbers of the dtype within the range. Main name: `Inputs`.
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -79,6 +80,23 @@ class Inputs:
             if key not in seen:
                 seen.add(key)
                 yield Point(sizes, inputs, base.parameters, base.functions, self._exact())
+
+    def inside(self, box: Mapping[Tensor, tuple[float, float]], sizes: Sizes) -> Iterator[Point]:
+        """Points in a part of the ranges: at random in it, and at one of its corners."""
+        for corner in (False, True):
+            point = self.sampler.point(sizes)
+            inputs = dict(point.inputs)
+            for tensor in inputs:
+                shape = self.sampler.shape(tensor, sizes)
+                if tensor in box:
+                    low, high = box[tensor]
+                    parts = [
+                        self.rng.choice((0.0, 1.0)) if corner else self.rng.random() for _ in range(math.prod(shape))
+                    ]
+                    inputs[tensor] = self.within(tensor, low + (high - low) * np.array(parts).reshape(shape))
+                elif tensor in self.weights:
+                    inputs[tensor] = self._upstream(shape, 0)
+            yield Point(sizes, inputs, point.parameters, point.functions, self._exact())
 
     def beside(self, point: Point, count: int, spread: float) -> Iterator[Point]:
         """Points near another: nearer to a number or further away from it, all entries alike or each by its own.

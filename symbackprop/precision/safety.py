@@ -26,13 +26,14 @@ from symbackprop.precision.cures import cure_of
 from symbackprop.precision.error import Judge
 from symbackprop.precision.exact_values import ExactValues
 from symbackprop.precision.inputs import Inputs
-from symbackprop.precision.intervals import proved_finite
+from symbackprop.precision.interval_runs import hazards, proved_finite
 from symbackprop.precision.ranges import ranges_of
 from symbackprop.precision.search import Found, Search, Searched, along, simpler
 from symbackprop.precision.user_results import UserCode
 
 SEARCH = 1.0  # seconds of work for all of it, and a third of what the proof took
-FOUND, SIMPLE = 0.5, 0.65  # of it, by when the search ends, and by when the witness is made simple
+FEARED, FOUND, SIMPLE = 0.1, 0.5, 0.65  # of it, by when hazards are told, the search ends, and the witness is simple
+PROVING = 0.2  # seconds for the proof that all is finite
 PATIENCE = 20.0  # seconds on the wall for one of work: other programs run, too
 SHRINKING = 0.2
 NO_TRUTH = "no point was found at which the true value could be told"
@@ -86,7 +87,9 @@ def _searched(
     values = ExactValues(question, gradient, 1e-300 if dtype == np.float64 else 1e-40)
     code = UserCode(case.forward, case.backward, question, dtype)
     search = Search(code, inputs, values, Judge(values, tuple(ranges), dtype))
-    result = search.run(start + FOUND * seconds)
+    sizes = next(iter(sampler.size_choices()))
+    feared = hazards(code, sampler, ranges, sizes, start + FEARED * seconds)
+    result = search.run(start + FOUND * seconds, [p for box in feared for p in inputs.inside(box, sizes)])
     over = _over(ranges)
     if result.found is None:
         if not result.compared:
@@ -96,9 +99,8 @@ def _searched(
         better = _avoidable(verdict, code, case, search, result, over)
         if better is not None:
             return better
-        sizes = next(iter(sampler.size_choices()))
         finite = ", ".join(f"{s.name}={n}" for s, n in sizes.items()) or "the sizes are as given"
-        finite = finite if proved_finite(code, sampler, ranges, sizes) else ""
+        finite = finite if proved_finite(code, sampler, ranges, sizes, worked() + PROVING) else ""
         return Precision(True, result.largest, dtype=dtype.name, over=over, points=result.compared, finite=finite)
     found = simpler(search, result.found, start + SIMPLE * seconds)
     unsafe = _unsafe(code, found, result, search, over)

@@ -7,8 +7,9 @@ Main name: `search`.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -85,14 +86,18 @@ class Search:
         self.more = code.with_more_digits()
         self.worst: list[tuple[float, Point]] = []  # the largest error at each point that is no fault
 
-    def run(self, end: float) -> Searched:
-        """Search until a time on the clock of work."""
+    def run(self, end: float, feared: Sequence[Point] = ()) -> Searched:
+        """Search until a time on the clock of work.
+
+        Args:
+            feared: points that come first.
+        """
         result = Searched()
         sampler = self.inputs.sampler
         choices = sampler.size_choices()[:1]
         for sizes in choices:
             self.judge.prepare(sampler.point(sizes))
-            self._at_sizes(self.inputs.points(sizes), end, result)
+            self._at_sizes(itertools.chain(feared, self.inputs.points(sizes)), end, result)
         if not result.lost:
             self._nearby(end, result)
         if result.lost:

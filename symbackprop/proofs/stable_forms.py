@@ -12,22 +12,24 @@ uses one proves the result equal.
     exp(u)^a / (1 + exp(u))^b           ->  sigmoid(u)^a sigmoid(-u)^(b - a), a <= b
     p - y, y one-hot                    ->  (1 - y) p - y sum over j of (1 - y[j]) p[j]
     (1 + exp(u) + x) / (1 + exp(u))^b   ->  (1 + exp(u))^(1 - b) + x / (1 + exp(u))^b
-    exp(u) exp(v)                       ->  exp(u + v)
+    exp(u) exp(v), exp(u) / exp(v)      ->  exp(u + v), exp(u - v)
+    sigmoid(u) - sigmoid(v)             ->  sigmoid(u) sigmoid(-v) (1 - exp(v - u))
     p (g - sum over j of g[j] p[j])     ->  p sum over j of p[j] (g - g[j]), p a softmax
     p (h/p - sum over j of h[j])        ->  h - p sum over j of h[j]
     log(exp(z[k]) / sum of exp(z[c]))   ->  z[k] - log(sum of exp(z[c]))
     log(1 + exp(u)), log(sigmoid(z))    ->  softplus(u), -softplus(-z)
     log(sum of exp(z[c]))               ->  M + log(sum of exp(z[c] - M)), M the largest z
     exp(u) - 1, log(1 + u), 1 - cos(u)  ->  expm1(u), log1p(u), 2 sin(u/2)^2
-    a^2 - b^2, a - a^2                  ->  (a - b) (a + b), a (1 - a)
+    a^2 - b^2, a^2 - 1, a - a^2         ->  (a - b) (a + b), (a - 1) (a + 1), a (1 - a)
     sqrt(a) - sqrt(b)                   ->  (a - b) / (sqrt(a) + sqrt(b))
     (c > 0) f(c), x^q log(x)            ->  where(c > 0, f(where(c > 0, c, 1)), 0)
-    mean(b^2) - mean(b)^2               ->  mean((b - mean(b))^2)
+    mean(a b) - mean(a) mean(b)         ->  mean((a - mean(a)) (b - mean(b)))
     sqrt(sum of x^2)                    ->  M sqrt(sum of (x/M)^2), M the largest |x|
     sum a^2 + sum b^2 - 2 sum a b       ->  sum (a - b)^2
     a sum of f - sum of f b             ->  sum of f (a - b)
     c x - c mean of x                   ->  c (x - mean of x)
     sqrt(a^2 + b^2)                     ->  hypot(a, b)
+    a^p / b^p, a / b^2, sqrt(a^p)       ->  (a/b)^p, a / b / b, a^(p/2)
 
 Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), sections 1.7-1.9; Blanchard, Higham & Higham,
 "Accurately computing the log-sum-exp and softmax functions", IMA J. Numer. Anal. 41 (2021).
@@ -256,6 +258,27 @@ def logistic_minus(expr: Expr, context: Context) -> Expr | None:
     return None
 
 
+def logistic_difference(expr: Expr, context: Context) -> Expr | None:
+    """sigmoid(u) - sigmoid(v)."""
+    for one, other, rest in _pairs(expr):
+        u, v = logistic_argument(one, context), logistic_argument(negate(other), context)
+        if u is not None and v is not None:
+            gap = negate(apply(EXPM1, _expanded(subtract(v, u))))
+            return add(multiply(one, context.logistic(negate(v)), gap), *rest)
+    return None
+
+
+def _expanded(expr: Expr) -> Expr:
+    """A sum without brackets in it, and without terms that stand in it with both signs."""
+    terms: list[Expr] = []
+    for term in _flat(expr):
+        factors = _factors(term)
+        inner = next((f for f in factors if isinstance(f, Add)), None)
+        rest = [f for f in factors if f is not inner]
+        terms += [term] if inner is None else [multiply(*rest, t) for t in inner.terms]
+    return _gathered(add(*terms))
+
+
 def onehot_minus(expr: Expr, context: Context) -> Expr | None:
     """c (p - y) with a one-hot y, however the factors c are placed."""
     for one, other in _two_terms(expr):
@@ -427,14 +450,22 @@ def split_quotient(expr: Expr, context: Context) -> Expr | None:
 
 
 def merged_exponentials(expr: Expr, context: Context) -> Expr | None:
-    """exp(u) exp(v), where one is infinite and the other 0."""
+    """exp(u) exp(v) and exp(u) / exp(v), where one is infinite and the other 0."""
     if not isinstance(expr, Multiply):
         return None
-    found = [(f, u) for f in expr.factors if (u := exponent_of(f, context)) is not None]
+    found = [(f, u) for f in expr.factors if (u := _whole_exponent(f, context)) is not None]
     if len(found) < 2:
         return None
     rest = [f for f in expr.factors if f not in [g for g, _ in found]]
     return multiply(*rest, apply(EXP, add(*(u for _, u in found))))
+
+
+def _whole_exponent(expr: Expr, context: Context) -> Expr | None:
+    """k u of exp(u)^k."""
+    if isinstance(expr, Power) and isinstance(expr.exponent, Number):
+        u = exponent_of(expr.base, context)
+        return None if u is None else multiply(expr.exponent, u)
+    return exponent_of(expr, context)
 
 
 def softmax_pull_back(expr: Expr, context: Context) -> Expr | None:
@@ -445,7 +476,7 @@ def softmax_pull_back(expr: Expr, context: Context) -> Expr | None:
         for total in expr.factors:
             if not isinstance(p, Entry) or total is p:
                 continue
-            for g, other in _two_terms(total):
+            for g, other in _two_terms(context.opened(total)):
                 inner = context.opened(negate(other))
                 inner = inner if isinstance(inner, Sum) else negate(context.opened(other))
                 if not isinstance(inner, Sum):
@@ -470,28 +501,29 @@ def _same_factors(left: Expr, right: Expr) -> bool:
 
 
 def scaled_norm(expr: Expr, context: Context) -> Expr | None:
-    """sqrt(sum of x^2), by the largest |x|."""
+    """sqrt(c sum of x^2), by the largest |x|."""
     if not (isinstance(expr, Power) and isinstance(expr.exponent, Number) and abs(expr.exponent.value) == HALF.value):
         return None
-    total = context.opened(expr.base)
-    if not isinstance(total, Sum):
+    averaged = _averaged(context.opened(expr.base))
+    if averaged is None:
         return None
-    index, body = open_binder(total)
+    index, body, scale = averaged
     x = _squared(body, context)
-    if x is None:
+    if x is None or index in free_indices(scale):
         return None
     largest = extremum("max", index.name, index.size, lambda i: apply(FUNCTIONS["abs"], substitute(x, {index: i})))
-    parts = close_sum(index, power(multiply(x, power(largest, MINUS_ONE)), 2))
+    parts = multiply(close_sum(index, power(multiply(x, power(largest, MINUS_ONE)), 2)), scale)
     sign = ONE if expr.exponent.value > 0 else MINUS_ONE
     return multiply(power(largest, sign), power(parts, expr.exponent))
 
 
 def exponential_share(expr: Expr, context: Context) -> Expr | None:
-    """(c exp(u) + d exp(v)) / (exp(u) + exp(v)) as c sigmoid(u - v) + d sigmoid(v - u)."""
+    """(c exp(u) + d exp(v)) / (exp(u) + exp(v)) as c sigmoid(u - v) + d sigmoid(v - u), once or several times."""
     if not isinstance(expr, Multiply):
         return None
     for below in expr.factors:
-        total = context.opened(below.base) if isinstance(below, Power) and below.exponent is MINUS_ONE else None
+        base, times = _whole_power(below)
+        total = context.opened(base) if times < 0 else None
         if not isinstance(total, Add) or len(total.terms) != 2:
             continue
         u, v = (exponent_of(t, context) for t in total.terms)
@@ -501,8 +533,9 @@ def exponential_share(expr: Expr, context: Context) -> Expr | None:
         for above in expr.factors:
             found = [_share(t, shares, context) for t in _flat(above)] if above is not below else [None]
             if all(t is not None for t in found):
-                rest = (f for f in expr.factors if f is not above and f is not below)
-                return multiply(*rest, add(*(t for t in found if t is not None)))
+                rest = [f for f in expr.factors if f is not above and f is not below]
+                new = multiply(*rest, power(base, times + 1), add(*(t for t in found if t is not None)))
+                return exponential_share(new, context) or new
     return None
 
 
@@ -706,9 +739,9 @@ def exponential_again(expr: Expr, context: Context) -> Expr | None:
 
 
 def difference_of_squares(expr: Expr, context: Context) -> Expr | None:
-    """a^2 - b^2, and a - a^2."""
+    """a^2 - b^2, also where one of them is 1, and a - a^2."""
     for one, other in _two_terms(expr):
-        b = _squared(negate(other), context)
+        b = ONE if other is MINUS_ONE else _squared(negate(other), context)
         a = one if one is ONE else _squared(one, context)
         if b is not None and a is not None:
             return multiply(subtract(a, b), add(a, b))
@@ -821,6 +854,51 @@ def hypotenuse(expr: Expr, context: Context) -> Expr | None:
     return power(apply(HYPOT, a, b), ONE if expr.exponent.value > 0 else MINUS_ONE)
 
 
+def equal_powers(expr: Expr, context: Context) -> Expr | None:
+    """a^p / b^p as (a/b)^p: the powers alone may be 0 or infinite."""
+    if not isinstance(expr, Multiply):
+        return None
+    powers = [(f, *_whole_power(f)) for f in expr.factors if not isinstance(f, Number)]
+    for below, b, q in powers:
+        if q > -2:
+            continue
+        for above, a, p in powers:
+            if p >= 2 and above is not below:
+                times = min(p, -q)
+                left = (power(a, p - times), power(b, q + times))
+                rest = [f for f in expr.factors if f is not above and f is not below]
+                return multiply(*rest, *left, power(multiply(a, power(b, MINUS_ONE)), times))
+    return None
+
+
+def divided_twice(expr: Expr, context: Context) -> Expr | None:
+    """a / b^2 as a / b / b."""
+    if not isinstance(expr, Multiply):
+        return None
+    for below in expr.factors:
+        b, q = _whole_power(below)
+        rest = [f for f in expr.factors if f is not below]
+        if -3 <= q <= -2 and any(map(_reads, rest)):
+            return Multiply((*rest, *[power(b, MINUS_ONE)] * -q))
+    return None
+
+
+def _whole_power(expr: Expr) -> tuple[Expr, int]:
+    """(a, p) of a^p, p a whole number."""
+    if isinstance(expr, Power) and isinstance(expr.exponent, Number) and expr.exponent.value.denominator == 1:
+        return expr.base, int(expr.exponent.value)
+    return expr, 1
+
+
+def root_of_power(expr: Expr, context: Context) -> Expr | None:
+    """(a^p)^q as a^(p q): a^p may be 0 or infinite."""
+    if isinstance(expr, Power) and isinstance(expr.exponent, Number) and expr.exponent.value.denominator > 1:
+        inner = context.opened(expr.base)
+        if isinstance(inner, Power) and isinstance(inner.exponent, Number):
+            return power(inner.base, multiply(inner.exponent, expr.exponent))
+    return None
+
+
 def masked(expr: Expr, context: Context) -> Expr | None:
     """(c > 0) f(c), where f(c) may be no number elsewhere; the guard is moved onto the argument."""
     if isinstance(expr, Where) and isinstance(expr.condition, Compare) and expr.otherwise is ZERO:
@@ -881,19 +959,43 @@ def power_times_log(expr: Expr, context: Context) -> Expr | None:
 
 
 def two_pass_variance(expr: Expr, context: Context) -> Expr | None:
-    """mean(b^2) - mean(b)^2."""
+    """c sum of a b - d (sum of a) (sum of b), d = c/n: also with a for b, and with means for sums."""
     for one, other, rest in _pairs(expr):
-        mean = _squared(negate(other), context)
-        squares = _averaged(context.opened(one))
-        first = None if mean is None else _averaged(context.opened(mean))
-        if mean is None or squares is None or first is None:
+        products = _averaged(context.opened(one))
+        if products is None:
             continue
-        index, body, scale = squares
-        other_index, other_body, other_scale = first
-        b = _squared(body, context)
-        if b is not None and scale is other_scale and substitute(other_body, {other_index: index}) is b:
-            return add(multiply(close_sum(index, power(subtract(b, mean), 2)), scale), *rest)
+        index, body, scale = products
+        base = _squared(body, context)
+        both = (base, base) if base is not None else _factors(body)
+        if len(both) != 2:
+            continue
+        means: list[Expr] = []
+        left = [f for f in (context.opened(negate(other)), negate(other)) if isinstance(f, (Multiply, Power))][:1]
+        factors = [g for f in left for h in _factors(f) for g in _repeated(h, context)]
+        scales: list[Expr] = []
+        for f in factors:
+            own = _averaged(context.opened(f))
+            target = both[len(means)] if len(means) < 2 else None
+            body_of = None if own is None else substitute(own[1], {own[0]: index})
+            if own is None or target is None or (body_of is not target and not (not means and body_of is both[1])):
+                scales.append(f)
+                continue
+            if body_of is not target:
+                both = (both[1], both[0])
+            means.append(f if _powers(own[2]) == _powers(power(index.size, MINUS_ONE)) else
+                         _named(multiply(f, power(index.size, MINUS_ONE)), context))  # fmt: skip
+            scales.append(own[2])
+        if len(means) == 2 and _powers(multiply(*scales, index.size)) == _powers(scale):
+            gaps = [subtract(b, m) for b, m in zip(both, means, strict=True)]
+            square = power(gaps[0], 2) if gaps[0] is gaps[1] else multiply(*gaps)
+            return add(multiply(close_sum(index, square), scale), *rest)
     return None
+
+
+def _repeated(expr: Expr, context: Context) -> tuple[Expr, ...]:
+    """a, a of a^2."""
+    base = _squared(expr, context) if isinstance(expr, (Power, Multiply)) else None
+    return (expr,) if base is None else (base, base)
 
 
 def _averaged(expr: Expr) -> tuple[Index, Expr, Expr] | None:
@@ -946,6 +1048,7 @@ ROWS: tuple[Row, ...] = (
     shifted_quotient,
     square_from_once,
     logistic_minus,
+    logistic_difference,
     divided_and_multiplied,
     softmax_pull_back,
     sum_of_onehot,
@@ -966,6 +1069,8 @@ ROWS: tuple[Row, ...] = (
     centred,
     scaled_norm,
     hypotenuse,
+    root_of_power,
+    equal_powers,
 )
 
 
@@ -984,4 +1089,4 @@ CHEAP: tuple[Row, ...] = (
     centred,
 )
 
-__all__ = ["CHEAP", "ROWS", "Context", "Row", "stable"]
+__all__ = ["CHEAP", "ROWS", "Context", "Row", "divided_twice", "same_choice", "softplus", "stable"]

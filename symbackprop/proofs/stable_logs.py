@@ -53,7 +53,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, is_arbitrary
 from symbackprop.expression.program import Equation, Program, unused
 from symbackprop.normal_form.modulo_equations import Resolver
-from symbackprop.proofs.stable_forms import CHEAP, Context, stable
+from symbackprop.proofs.stable_forms import CHEAP, Context, softplus, stable
 from symbackprop.proofs.stable_functions import applied
 
 _SIGMOID, _SOFTPLUS = FUNCTIONS["sigmoid"], FUNCTIONS["softplus"]
@@ -159,25 +159,16 @@ class _Stabiliser:
 
     def logarithm(self, argument: Expr) -> Expr | None:
         """log(argument), if it is one of those in the table."""
+        context = Context(self.program.by_tensor)
+        logistic = softplus(apply(LOG, argument), context)
+        if logistic is not None:
+            self.opened |= context.looked_into
+            return logistic
         value = self.seen_through(argument)
-        if isinstance(value, Apply) and value.function is _SIGMOID:
-            return negate(apply(_SOFTPLUS, negate(value.arguments[0])))
         if isinstance(value, Sum):
             parts = self.log_sum_exp(argument)
             return None if parts is None else add(parts[0], apply(LOG, parts[1]))
-        if isinstance(value, Multiply):
-            return self.log_softmax(value)
-        return self.log_of_complement(value)
-
-    def log_of_complement(self, value: Expr) -> Expr | None:
-        """log(1 - sigmoid(z))."""
-        if not (isinstance(value, Add) and len(value.terms) == 2 and ONE in value.terms):
-            return None
-        other = negate(value.terms[0] if value.terms[1] is ONE else value.terms[1])
-        inner = self.seen_through(other)
-        if isinstance(inner, Apply) and inner.function is _SIGMOID:
-            return negate(apply(_SOFTPLUS, inner.arguments[0]))
-        return None
+        return self.log_softmax(value) if isinstance(value, Multiply) else None
 
     def cross_entropy(self, total: Add) -> Expr:
         """p log(a) + q log(1 - a) in the logit: one softplus for two logarithms, and exact for p = 0 and p = 1."""

@@ -181,7 +181,8 @@ def _conjugates(form: sp.Expr, atoms: _Atoms) -> Iterator[Expr]:
             if linear is None or linear.degree() != 1:
                 continue
             b, a = linear.all_coeffs()
-            product = sp.factor(sp.expand(a**2 - b**2 * atoms.bases[root]))
+            squares = sp.expand(a**2 - b**2 * atoms.bases[root])
+            product = sp.factor(sp.expand(squares.subs({r**2: c for r, c in atoms.bases.items()})))
             if product == 0 or product.has(root) or len(sp.Add.make_args(sp.expand(product))) > 1:
                 continue
             other = atoms.written(form / factor * (product / (a - b * root)) ** times)

@@ -35,10 +35,14 @@ from symbackprop.expression.build import (
     Compare,
     Entry,
     Kronecker,
+    Symbol,
+    Tensor,
     add,
     apply,
+    close_sum,
     contraction,
     extremum,
+    fresh,
     multiply,
     number,
     power,
@@ -404,3 +408,20 @@ def test_what_is_nowhere_negative_is_known(name):
 def test_what_may_be_negative_is_not_said_not_to_be(name):
     table = Canonical(FACTS, ASSUMPTIONS)
     assert not table.nonnegative(table.normal(MAY_BE_NEGATIVE[name]))
+
+
+@pytest.mark.parametrize(("kind", "function", "equal"), [
+    ("max", "abs", True), ("min", "abs", True), ("max", "relu", False), ("max", "", False), ("min", "", False)
+])  # fmt: skip
+def test_an_extremum_of_absolute_values_comes_out_of_a_root(kind, function, equal):
+    size = Symbol("D", "size")
+    i, x = fresh("i", size), Tensor("x", (size,))
+
+    def part(k):
+        return apply(FUNCTIONS[function], Entry(x, (k,))) if function else Entry(x, (k,))
+
+    top = extremum(kind, "k", size, part)
+    half = number(Fraction(1, 2))
+    plain = power(close_sum(i, power(Entry(x, (i,)), 2)), half)
+    scaled = multiply(top, power(close_sum(i, power(multiply(Entry(x, (i,)), power(top, -1)), 2)), half))
+    assert Canonical().equal(plain, scaled) is equal

@@ -101,7 +101,71 @@ def entropy_slope(dout, z):
     return {"z": -dout[:, None] * p * (np.log(p) + h)}
 
 
+def norms(z):
+    return np.sqrt((z**2).sum(axis=1))
+
+
+def norms_slope(dout, z):
+    n = np.sqrt((z**2).sum(axis=1))
+    return {"z": dout[:, None] * z / n[:, None]}
+
+
+def shares(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def shares_in_place(dout, z):
+    p = np.exp(z)
+    p /= p.sum(axis=1, keepdims=True)
+    g = dout - (dout * p).sum(axis=1, keepdims=True)
+    g *= p
+    return {"z": g}
+
+
+def harmonic(a, b):
+    return 2 * a * b / (a + b)
+
+
+def harmonic_slope(dout, a, b):
+    return {"a": 2 * dout * b**2 / (a + b) ** 2}
+
+
+def bin_of_logistic(x):
+    return np.logaddexp(0, x + 0.5) - np.logaddexp(0, x - 0.5)
+
+
+def bin_slope(dout, x):
+    return {"x": dout * (1 / (1 + np.exp(-x - 0.5)) - 1 / (1 + np.exp(0.5 - x)))}
+
+
+def log_total(z):
+    return np.log(np.exp(z).sum(axis=1))
+
+
+def log_total_slope(dout, z):
+    return {"z": dout[:, None] * softmax(z)}
+
+
+def spread(z):
+    m = z.mean(axis=1, keepdims=True)
+    return np.log(((z - m) ** 2).sum(axis=1) + 1e-3)
+
+
+def spread_slope(dout, z):
+    m = z.mean(axis=1)
+    v = (z**2).sum(axis=1) - z.shape[1] * m**2 + 1e-3
+    return {"z": (2 * dout / v)[:, None] * (z - m[:, None])}
+
+
+POS = {"assume": {"a": "pos", "b": "pos"}}
 CURED = [
+    (norms, norms_slope, ROWS, {}, "n = np.abs(z).max(axis=-1) * np.sqrt("),
+    (shares, shares_in_place, ROWS, {}, "g = p * (p[:, None, :] *"),
+    (harmonic, harmonic_slope, AB, POS, "(b / (a + b))**2"),
+    (bin_of_logistic, bin_slope, X, {}, "np.expm1(-1)"),
+    (log_total, log_total_slope, ROWS, {}, "return z.max(axis=-1) + np.log("),
+    (spread, spread_slope, ROWS, {}, "((z - m[:, None])**2).sum(axis=-1)"),
     (asinh, asinh_slope, X, {}, "dx = dout / r"),
     (elu, elu_slope, X, {}, "dx = dout * np.where(x > 0, 1, 1.5 * np.exp(x))"),
     (logaddexp, logaddexp_slopes, AB, {}, "da = dout / (1 + np.exp(-(a - b)))\ndb = dout / (1 + np.exp(-(b - a)))"),
@@ -111,7 +175,7 @@ CURED = [
     (log_softmax, log_softmax_slope, ROWS, {}, "np.exp(z - z.max(axis=-1, keepdims=True))"),
     (entropy, entropy_slope, ROWS, {}, "p[:, None, :]"),
 ]
-SAMPLE = (asinh, elu, logaddexp)
+SAMPLE = (asinh, norms, harmonic, log_total)
 
 
 @pytest.mark.parametrize(("forward", "backward", "shapes", "options", "line"), [

@@ -46,6 +46,13 @@ ROWS = [
     (apply(LOG, add(ONE, E)), "softplus(x[n])"),
     (subtract(ONE, power(x, 2)), "(1 - x[n])*(x[n] + 1)"),
     (multiply(E, apply(EXP, s)), "exp(x[n] + s[n])"),
+    (multiply(E, power(apply(EXP, s), MINUS_ONE)), "exp(x[n] - s[n])"),
+    (
+        multiply(E, apply(EXP, s), power(add(E, apply(EXP, s)), number(-2))),
+        "1/((exp(-(x[n] - s[n])) + 1)*(exp(-(s[n] - x[n])) + 1))",
+    ),
+    (subtract(power(x, 2), ONE), "(x[n] - 1)*(x[n] + 1)"),
+    (multiply(power(x, 2), power(add(x, ONE), number(-2))), "(x[n]/(x[n] + 1))**2"),
 ]
 
 

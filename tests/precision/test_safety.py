@@ -207,6 +207,30 @@ def test_digits_that_the_inputs_do_not_have_are_no_fault():
     assert precision(forward, backward, {"x": ("N", "D"), "w": ("D",), "y": ("N",)}).safe is True
 
 
+def test_what_cancels_in_a_sum_over_examples_is_no_fault():
+    """Slopes of 1 and -1 leave what single precision has no digits for, in whatever order they are added."""
+
+    def forward(b, x):
+        return np.tanh(x + b).sum() - np.sqrt(1 + (x - b) ** 2).sum()
+
+    def backward(b, x):
+        u = x - b
+        return {"b": (4 / (np.exp(x + b) + np.exp(-x - b)) ** 2 + u / np.sqrt(1 + u**2)).sum()}
+
+    found = precision(forward, backward, {"b": (), "x": ("N",)}, ranges={"b": (-1, 1), "x": (-40, 40)}, dtype="float32")
+    assert found.safe is True, found.text
+
+
+def test_what_cancels_in_the_terms_of_a_sum_is_a_fault():
+    def forward(b, x):
+        return np.tanh(x + b).sum()
+
+    def backward(b, x):
+        return {"b": (1 - np.tanh(x + b) ** 2).sum()}
+
+    assert precision(forward, backward, {"b": (), "x": ("N",)}).safe is False
+
+
 def test_a_removable_singularity_counts_by_its_limit():
     def forward(x, p):
         return x**p

@@ -46,6 +46,17 @@ def edited(function: Callable[..., Any], lines: Mapping[int, str]) -> Callable[.
     return _made(function, definition)
 
 
+def statement_at(function: Callable[..., Any], number: int) -> ast.stmt | None:
+    """The statement that begins in a line of the function's file."""
+    try:
+        source, start = inspect.getsourcelines(function)
+        tree = ast.parse(textwrap.dedent("".join(source)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    found = (n for n in ast.walk(tree) if isinstance(n, ast.stmt) and n.lineno == number - start + 1)
+    return next(found, None)
+
+
 class _Editor(ast.NodeTransformer):
     """Replaces statements by the lines on which they begin."""
 
@@ -71,8 +82,12 @@ def _put_in(old: ast.stmt, new: ast.stmt) -> ast.stmt | None:
         return None
     name = new.targets[0].id
     if isinstance(old, ast.Return):
+        if isinstance(old.value, ast.Tuple):
+            old.value.elts[0] = new.value  # the output before its cache
+            return old
         if not isinstance(old.value, ast.Dict):
-            return None
+            old.value = new.value
+            return old
         for k, key in enumerate(old.value.keys):
             if isinstance(key, ast.Constant) and name in (key.value, f"d{key.value!s}", f"d_{key.value!s}"):
                 old.value.values[k] = new.value
@@ -103,4 +118,4 @@ def _made(function: types.FunctionType, definition: ast.FunctionDef) -> Callable
     return result
 
 
-__all__ = ["edited"]
+__all__ = ["edited", "statement_at"]
