@@ -516,12 +516,14 @@ class Algebra:
         return None
 
     def expand(self, bound: list[Base], fs: dict[Base, Any]) -> Poly | None:
-        """Whole powers of sums multiplied out."""
+        """Whole powers of sums multiplied out, and numbers taken out of roots of numbers."""
         for b, e in fs.items():
-            if b.kind == "P" and e >= 1:
+            c = constant(b.polys[0]) if b.kind == "P" else None
+            if b.kind == "P" and (e >= 1 or (c is not None and e < 0)):
                 need(e <= MOST_EXPONENT, "an exponent that is too large")
+                whole = [b.polys[0]] * floor(e) if c is None else [self.radical(c, floor(e))]
                 rest = [atom(b, e % 1)] if e % 1 else []
-                return self.over(bound, self.times(self.without(fs, b), *[b.polys[0]] * floor(e), *rest))
+                return self.over(bound, self.times(self.without(fs, b), *whole, *rest))
         return None
 
     def named(self, bound: Collection[Base], fs: dict[Base, Any]) -> Any:

@@ -204,6 +204,7 @@ DERIVATIVES = {
     "1/(1 + exp(-x[i]))": "1/(1 + exp(-x[i])) - 1/(1 + exp(-x[i]))**2", "erf(x[i])": "2*exp(-x[i]**2)/pi**(1/2)",
     "atan(x[i])": "1/(1 + x[i]**2)", "log(1 + exp(x[i]))": "exp(x[i])/(1 + exp(x[i]))",
     "lgamma(exp(x[i]))": "exp(x[i])*digamma(exp(x[i]))", "digamma(exp(x[i]))": "exp(x[i])*trigamma(exp(x[i]))",
+    "(2 + 2*x[i]**2)**(1/2)": "2*x[i]/(2 + 2*x[i]**2)**(1/2)", "8**(1/2)*x[i]": "4/(2**(1/2))",
     "(1 + x[i]**2)**(1/2)": "x[i]/(1 + x[i]**2)**(1/2)", "(2 + x[i]**2)**(-3)": "-6*x[i]/(2 + x[i]**2)**4",
     "x[i]/(1 + exp(-x[i]))": "1/(1 + exp(-x[i])) + x[i]*exp(-x[i])/(1 + exp(-x[i]))**2",
     "x[i]*sum(x[k]**2 for k in N)": "sum(x[k]**2 for k in N) + 2*x[i]*sum(x[k] for k in N)",
