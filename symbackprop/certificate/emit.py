@@ -553,7 +553,7 @@ class Emission:
         return True
 
     def levelled(self, name: str, right: Node, opened: list[str]) -> list[str]:
-        """With the user's tensors that nothing is known of, and derivatives, the latest first, until both sides are level."""
+        """With the user's tensors that nothing is known of, and derivatives until both sides are level."""
         book, order = self.book, list(self.book.kind)
         for _ in range(MOST_OPENED):
             sides = [self.leaves(node, opened) for node in (book.definition[name][1], right)]
