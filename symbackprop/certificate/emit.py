@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from symbackprop.calculus.derivation import Gradient, Lemma
@@ -456,22 +457,15 @@ class Emission:
 
     def induction(self, lemmas: Sequence[Lemma]) -> None:
         """Lemmas about a recurrence, which hold together; none if the checker does not accept them."""
-        opened = {m.equation.tensor: [self.names.of(t) for t in m.opened] for m in lemmas}
-        for _ in range(MOST_OPENED):
-            lines = []
-            for m in lemmas:
-                names = opened[m.equation.tensor]
-                first, rest = (names[:1], names[1:]) if m.ahead else ([], names)
-                hints = "".join(f" {w} {' '.join(ns)}" for w, ns in (("open", rest), ("ahead", first)) if ns)
-                lines.append("lemma {} = {}".format(*self.writer.equation(m.equation, sizes=False)) + hints)
-            if not lines:
-                return
-            wrapped = [f"together {len(lines)}", *lines] if len(lines) > 1 else lines
-            if self.accepts(*wrapped):
-                self.text += wrapped
-                return
-            self.refusal0 = (wrapped, self.refusal)
-            break
+        lines = []
+        for m in lemmas:
+            names = [self.names.of(t) for t in m.opened]
+            first, rest = (names[:1], names[1:]) if m.ahead else ([], names)
+            hints = "".join(f" {w} {' '.join(ns)}" for w, ns in (("open", rest), ("ahead", first)) if ns)
+            lines.append("lemma {} = {}".format(*self.writer.equation(m.equation, sizes=False)) + hints)
+        lines = [f"together {len(lines)}", *lines] if len(lines) > 1 else lines
+        if lines and self.accepts(*lines):
+            self.text += lines
 
     def met(self, own: Tensor, bar: Tensor) -> bool:
         """Whether what is known says that two tensors are one."""
@@ -487,24 +481,28 @@ class Emission:
 
     def alike(self) -> Sequence[Lemma]:
         """What each of the user's tensors seems to be, by numbers."""
-        sides, found = Sides(self.question, self.derived, self.claim), list[Lemma]()
+        alike, found = self.sides.alike, list[Lemma]()
         own = {e.tensor for e in self.program.equations}
         for e in (*self.derived.equations, *self.lines):
-            seen = next((s for s in sides.alike.of(e.tensor) if not s.blind), None) if e.tensor not in own else None
+            seen = next((s for s in alike.of(e.tensor) if not s.blind), None) if e.tensor not in own else None
             if seen is not None and e.tensor.kind == "real":
                 found.append(Lemma(Equation(e.tensor, e.indices, seen.at(e.indices)), ()))
-            sides.alike.add(e.tensor)
+            alike.add(e.tensor)
         return found
+
+    @cached_property
+    def sides(self) -> Sides:
+        """Both programs, with the numbers of their tensors."""
+        return Sides(self.question, self.derived, self.claim)
 
     def composed(self) -> Sequence[Lemma]:
         """The lemmas of a composed proof, where the verdict needed none."""
         if not self.lines:
             return ()
-        sides = Sides(self.question, self.derived, self.claim)
         bars = self.gradient.cotangents
         pairs = [(self.returned[n], bars[t]) for n, t in self.inputs.items() if t in bars]
         try:
-            composition = sides.composition(Budget.of(SECONDS))
+            composition = self.sides.composition(Budget.of(SECONDS))
             composition.walk()
             for pair in pairs:
                 composition.proves(*pair)
@@ -519,19 +517,19 @@ class Emission:
         named = [self.names.of(t) for t in opened if self.names.of(t) in self.book.definition]
         if most is None:
             most = MOST_OPENED if equation.tensor in self.returned.values() else FEW_OPENED
-        opened, tried = named, list[list[str]]()
+        hints, tried = named, list[list[str]]()
         for _ in range(most + 2):
-            tried.append(opened)
-            line = f"lemma {left} = {right}" + (f" open {' '.join(opened)}" if opened else "")
+            tried.append(hints)
+            line = f"lemma {left} = {right}" + (f" open {' '.join(hints)}" if hints else "")
             if self.accepts(line):
                 self.text.append(line)
                 return True
-            closed = [n for n in opened if n not in self.book.same]
+            closed = [n for n in hints if n not in self.book.same]
             if most and len(tried) == 1:
-                opened = self.levelled(name, READER.read(right), closed)
-            if opened in tried:
-                opened = [*closed, *(self.next_to_open(name, closed) if most else ())]
-            if opened in tried:
+                hints = self.levelled(name, READER.read(right), closed)
+            if hints in tried:
+                hints = [*closed, *(self.next_to_open(name, closed) if most else ())]
+            if hints in tried:
                 return False
         return False
 
@@ -544,8 +542,7 @@ class Emission:
         try:
             for line in lines:
                 self.book.statement(line)
-        except Refused as refusal:
-            self.refusal = f"{refusal}"
+        except Refused:
             self.book.lines, self.book.same, self.book.waiting, self.book.together = count, same, 0, []
             return False
         finally:
