@@ -523,7 +523,8 @@ class Algebra:
                 need(e <= MOST_EXPONENT, "an exponent that is too large")
                 whole = [b.polys[0]] * floor(e) if c is None else [self.radical(c, floor(e))]
                 rest = [atom(b, e % 1)] if e % 1 else []
-                return self.over(bound, self.times(self.without(fs, b), *whole, *rest))
+                others = self.term([], [x for x in fs.items() if x[0] is not b])
+                return self.over(bound, self.times(others, *whole, *rest))
         return None
 
     def named(self, bound: Collection[Base], fs: dict[Base, Any]) -> Any:
