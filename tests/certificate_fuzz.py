@@ -110,6 +110,17 @@ lemma dx[t] = x_bar[t] open x_bar
 lemma da = a_bar open a_bar
 claim x dx
 claim a da"""
+POOL = """proof 2
+title pool
+size N M
+input x[N,M] real
+input y[N,M] real
+forward J = max(max(x[p,k] for k in M) for p in N)
+cost J
+adjoint x_bar of x[i:N,j:M] = (i == argmax(max(x[p,k] for k in M) for p in N))*(j == argmax(x[i,k] for k in M)) uses J
+backward dx[i:N,j:M] = (x[i,j] == max(max(x[p,k] for k in M) for p in N))
+lemma dx[i,j] = x_bar[i,j] open x_bar
+claim x dx"""
 FLAT = """proof 2
 title flat
 size A B
@@ -137,7 +148,8 @@ def small(forward, adjoint, backward, given):
 
 def texts():
     """The files that are mutated: small ones, and those that are stored."""
-    made = {f"small {k}": small(*row) for k, row in enumerate(SMALL)} | {"chain": CHAIN, "scan": SCAN, "flat": FLAT}
+    made = {f"small {k}": small(*row) for k, row in enumerate(SMALL)}
+    made |= {"chain": CHAIN, "scan": SCAN, "flat": FLAT, "pool": POOL}
     stored = {p.name: re.sub(r";.*", "", p.read_text()) for p in sorted(PROOFS.glob("*.sbp"))}
     return made, {name: "\n".join(bare(text.splitlines())) for name, text in stored.items()}
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from fractions import Fraction as Q
 from itertools import permutations, product
 from keyword import iskeyword
@@ -36,6 +36,7 @@ READS = {"forward": {"forward"}, "adjoint": {"forward", "adjoint"}, "backward": 
          "let": {"forward", "adjoint", "backward", "let"}}  # fmt: skip
 CLAUSES = {"forward": {"by"}, "backward": {"by"}, "let": {"by"}, "adjoint": {"by", "uses", "open"},
            "lemma": {"open", "ahead"}}  # fmt: skip
+STATEMENTS = {"proof", "title", "size", "fact", "split", "function", "input", "cost", "claim", "condition", "end"}
 TOKEN = re.compile(r"\w+|\*\*|//|<=|==|[-+*/%()\[\],:<]")
 SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
          ast.Lt: "<", ast.LtE: "<=", ast.Eq: "=="}  # fmt: skip
@@ -374,15 +375,23 @@ class Algebra:
 
     def rename(self, b: Base, at: dict[Base, Base]) -> Base:
         """A base with other names for indices."""
-        if not b.free & at.keys():
-            return b
-        inner = (plus(*({(t[0], self.renamed(t[1], at)): c} for t, c in p.items())) for p in b.polys)
-        return at[b] if b.kind == "i" else self.base(b.kind, b.name, tuple(inner), b.own)
+        met = b.free & at.keys()
+        if b.kind == "i" or not met:
+            return at[b] if met else b
+        row = (b, frozenset((i, at[i]) for i in met))
+        if row not in self.table:
+            inner = (plus(*({(t[0], self.renamed(t[1], at)): c} for t, c in p.items())) for p in b.polys)
+            self.table[row] = self.base(b.kind, b.name, tuple(inner), b.own)
+        found: Base = self.table[row]
+        return found
 
     def times(self, *polys: Poly) -> Poly:
         """A product."""
         out = polys[0]
         for p in polys[1:]:
+            if out.keys() <= {ONE} or p.keys() <= {ONE}:
+                out = scale(p, out.get(ONE, 0)) if out.keys() <= {ONE} else scale(out, p.get(ONE, 0))
+                continue
             right = list(self.renewed(p))
             out = plus(*(self.term(b + d, f + g, v * w) for b, f, v in self.renewed(out) for d, g, w in right))
         return out
@@ -507,20 +516,25 @@ class Algebra:
         return None
 
     def expand(self, bound: list[Base], fs: dict[Base, Any]) -> Poly | None:
-        """Whole powers of sums multiplied out."""
+        """Whole powers of sums multiplied out, and numbers taken out of roots of numbers."""
         for b, e in fs.items():
-            if b.kind == "P" and e >= 1:
+            c = constant(b.polys[0]) if b.kind == "P" else None
+            if b.kind == "P" and (e >= 1 or (c is not None and e < 0)):
                 need(e <= MOST_EXPONENT, "an exponent that is too large")
+                whole = [b.polys[0]] * floor(e) if c is None else [self.radical(c, floor(e))]
                 rest = [atom(b, e % 1)] if e % 1 else []
-                return self.over(bound, self.times(self.without(fs, b), *[b.polys[0]] * floor(e), *rest))
+                others = self.term([], [x for x in fs.items() if x[0] is not b])
+                return self.over(bound, self.times(others, *whole, *rest))
         return None
 
-    def named(self, bound: Iterable[Base], fs: dict[Base, Any]) -> Any:
+    def named(self, bound: Collection[Base], fs: dict[Base, Any]) -> Any:
         """The same term whatever its bound indices were called."""
+        if not bound:
+            return (), tuple(sorted(fs.items()))
         groups: dict[Any, list[Base]] = {}
         for i in bound:
             tags = {k: self.index("~" if k is i else "~other", k.size) for k in bound}
-            own = self.renamed((x for x in fs.items() if i in x[0].free), tags)
+            own = self.renamed((x for x in fs.items() if i in x[0].free), tags) if len(bound) > 1 else ()
             groups.setdefault((i.shape, own), []).append(i)
         need(max(map(len, groups.values()), default=0) < MOST_ALIKE, "a term with too many indices alike")
         height, best = max((b.height for b in fs), default=0), None
@@ -619,7 +633,7 @@ class Algebra:
             need(e <= MOST_EXPONENT, "an exponent that is too large")
             return self.times(outer, *[rest] * int(e))
         c = self.lead(rest) if e == floor(e) else abs(self.lead(rest))
-        return self.times(outer, self.radical(c, e), atom(self.base("P", "", (scale(rest, 1 / c),)), e), number(1))
+        return self.times(outer, self.radical(c, e), self.term([], [(self.base("P", "", (scale(rest, 1 / c),)), e)]))
 
     def content(self, p: Poly) -> tuple[list[tuple[Base, Any]], Poly]:
         """Powers of positive bases that all terms have in common, and the rest."""
@@ -668,7 +682,7 @@ class Algebra:
         """make(p), for what is 0 or 1 inside p by its two cases."""
         for b in (b for t in p for b, _ in t[1] if self.two_valued(b) and not b.free & set(t[0])):
             hit, rest = parted(p, b)
-            yes = plus(rest, self.times(number(1), hit))
+            yes = plus(rest, self.put(hit, {}))
             return plus(self.times(atom(b), make(yes)), self.times(less(number(1), atom(b)), make(rest)))
         return None
 
@@ -716,13 +730,16 @@ class Algebra:
         need(seen, "a // b of which the checker does not see the value")
         return u
 
-    def attained(self, p: Poly) -> Poly | None:
-        """[p(k) = max p] is [k = argmax p] where the maximum is attained once."""
+    def attained(self, p: Poly, inside: bool = False) -> Poly | None:
+        """[p(k) - max p = 0] is [k = argmax p] where the maximum is attained once; of maxima of maxima, each is."""
         for b in sorted(b for t in p for b, _ in t[1] if b.kind == "X" and self.nameless(atom(b)) in self.maxima):
-            for k in sorted(k for k in free_in(p) if b.own and k.size == b.size):
-                gap = less(self.put(b.polys[0], {b.own: atom(k)}), atom(b))
-                if p == scale(gap, self.lead(p) / self.lead(gap)):
-                    return self.zero(less(atom(k), self.largest("A", b.own, b.polys[0])))
+            c = p.get(((), ((b, 1),)), 0)
+            for k in sorted(k for k in free_in(p) if b.own and k.size == b.size and (c < 0 or (c and not inside))):
+                entry = self.put(b.polys[0], {b.own: atom(k)})
+                rest, x = less(scale(p, Q(-1) / c), less(entry, atom(b))), single(entry)
+                more = self.attained(rest, True) if rest and x and x.kind == "X" else None if rest else number(1)
+                if more is not None:
+                    return self.times(more, self.zero(less(atom(k), self.largest("A", b.own, b.polys[0]))))
         return None
 
     def positive(self, p: Poly) -> Poly:
@@ -782,6 +799,7 @@ class Book(Algebra):
         self.solids: dict[Any, set[Any]] = {}  # what is 0 nowhere, as this line sees it
         self.declared: dict[Any, str] = {}
         self.claims: dict[str, str] = {}
+        self.sides: tuple[Poly, Poly] = {}, {}  # of the last lemma, for who looks for what to open
 
     def statement(self, text: str) -> None:
         """One line."""
@@ -798,19 +816,12 @@ class Book(Algebra):
         if self.waiting > 0:
             return
         lines, self.together, self.fresh, self.steps, self.opened_now = self.together, [], 0, 0, frozenset()
-        need(
-            {w for w, _ in lines} == {word} and (len(lines) == 1 or word in CLAUSES), "lines of several kinds together"
-        )
+        need(len(lines) == 1 or ({w for w, _ in lines} == {word} and word in CLAUSES), "lines of several kinds")
         if word in CLAUSES:
             self.equations(word, [t for _, t in lines])
         else:
-            read_by: dict[str, Callable[[str], None]] = {
-                "proof": self.proof, "title": self.titled, "size": self.size, "fact": self.fact, "split": self.split,
-                "function": self.function_of,
-                "input": self.input, "cost": self.cost_is, "claim": self.claim, "condition": self.condition,
-                "end": self.end}  # fmt: skip
-            need(word in read_by, f"unknown statement {word!r}")
-            read_by[word](rest)
+            need(word in STATEMENTS, f"unknown statement {word!r}")
+            getattr(self, f"{word}_line")(rest)
 
     # what expressions mean
 
@@ -881,9 +892,7 @@ class Book(Algebra):
         need(self.nonnegative(value), "a size that may be less than 0")
         return value
 
-    def ways(
-        self, names: list[str], sizes: list[Poly], new: bool = False
-    ) -> Iterator[tuple[list[Base], dict[str, Poly]]]:
+    def ways(self, names: list[str], sizes: list[Poly], new: bool = False) -> Iterator[tuple[list[Base], Env]]:
         """The indices of an equation, in each of the ways in which they are written."""
         for way in product(*(self.pieces(s, "" if new else n) for n, s in zip(names, sizes))):
             yield [i for found, _ in way for i in found], {n: e for n, (_, e) in zip(names, way)}
@@ -930,11 +939,7 @@ class Book(Algebra):
         for t in p:
             names = {y.name for other in p if other != t for b, _ in other[1] for y in b.inner if y.kind == "T"}
             alone = {b.name for b, _ in t[1] if not any(b.name in {y, *self.reads.get(y, ())} for y in names)}
-            if (
-                alone & self.bar.keys()
-                and all(self.filled(i) for i in t[0])
-                and all(self.free_input(t, *x) for x in t[1])
-            ):
+            if alone & self.bar.keys() and all(map(self.filled, t[0])) and all(self.free_input(t, *x) for x in t[1]):
                 return True
         return False
 
@@ -985,11 +990,12 @@ class Book(Algebra):
             found: list[tuple[str, Node]] = []
             if n[0] in ("max", "argmax") and forward:
                 found = [("once", n)]
-                most = self.value(("max", *n[1:]), at)
-                under = self.under(guard, at)
-                if most and self.told(most, at) and self.all_sit(most):
-                    others = {i: number(0) for i in free_in(under) - free_in(most)}
-                    self.maxima.update([self.nameless(most)] if self.put(under, others) == number(1) else [])
+                near, under = names_in(n) & self.definition.keys() - self.recurrent, self.under(guard, at)
+                for opened in (frozenset[str](), frozenset(near)):
+                    most = self.value(("max", *n[1:]), at, opened)
+                    if most and self.told(most, at) and self.all_sit(most):
+                        others = {i: number(0) for i in free_in(under) - free_in(most)}
+                        self.maxima.update([self.nameless(most)] if self.put(under, others) == number(1) else [])
             elif n[0] in COMPARISONS and forward and not self.integer(less(self.value(n[2], at), self.value(n[1], at))):
                 found = [("steady", n[2] if n[1] == ZERO else n[1] if n[2] == ZERO else READER.joined("-", n[1], n[2]))]
             elif n[0] == "**" and (n[2] < 0 or n[2].denominator > 1):
@@ -1048,10 +1054,18 @@ class Book(Algebra):
         return all(self.granted(h, m, inner, under, depth - 1) for h, m in self.needed(how, node, inner))
 
     def forms(self, n: Node, env: Env) -> tuple[Poly, Poly]:
-        """The value of an expression, and the same with the definitions put in of the tensors in it."""
-        p = self.value(n, env)
-        near = self.opened_now | frozenset(b.name for t in p for b, _ in t[1]) & self.definition.keys()
-        return p, self.value(n, env, near - self.recurrent)
+        """The value of an expression, and the same with the definitions put in of the tensors in it, and of maxima."""
+        p, able = self.value(n, env), self.definition.keys() - self.recurrent
+        near = self.opened_now | (able & {b.name for t in p for b, _ in t[1]})
+        q = self.value(n, env, near)
+        for _ in range(MOST_ALIKE):
+            inner = {x.name for t in q for b, _ in t[1] if b.kind == "Z" for x in b.inner}
+            more = {x for x in inner & able - near if self.definition[x][1][0] == "max"}
+            if not more:
+                break
+            near |= more
+            q = self.value(n, env, near)
+        return p, q
 
     def told(self, p: Poly, env: Env) -> bool:
         """True if what holds at all these indices holds at those in p: the ranges of the others are never empty."""
@@ -1099,28 +1113,28 @@ class Book(Algebra):
         need(not self.kind.keys() & {*names}, "an index hides another name")
         self.index_names.update(names)
 
-    def proof(self, rest: str) -> None:
+    def proof_line(self, rest: str) -> None:
         """proof 2."""
         need(rest == VERSION, f"only version {VERSION} is known")
         self.version = VERSION
 
-    def titled(self, rest: str) -> None:
+    def title_line(self, rest: str) -> None:
         """title TEXT."""
         self.title = rest
 
-    def size(self, rest: str) -> None:
+    def size_line(self, rest: str) -> None:
         """size N M: any integers >= 1."""
         for name in rest.split():
             self.new(name, "size")
 
-    def function_of(self, rest: str) -> None:
+    def function_line(self, rest: str) -> None:
         """function f 1: any differentiable function of one argument, or of more; its derivatives have names too."""
         name, count = rest.split()
         once = [f"_prime{k if count != '1' else ''}" for k in range(1, int(count) + 1)]
         for more in ("", *once, *(a + b for a in once for b in once)):
             self.new(name + more, f"function of {int(count)}")
 
-    def fact(self, rest: str) -> None:
+    def fact_line(self, rest: str) -> None:
         """fact A <= B, or A == B, where A and B are made of sizes."""
         word, a, b = READER.read(rest)
         need(word in ("<=", "=="), "fact A <= B, or A == B")
@@ -1130,7 +1144,7 @@ class Book(Algebra):
         need(sizes_alone and self.integer(self.value(gap, {})), "a fact is about sizes, before the first equation")
         self.facts = [self.value(law, {}) for law in self.laws]
 
-    def split(self, rest: str) -> None:
+    def split_line(self, rest: str) -> None:
         """split SIZE by PART, or split SIZE all: how indices of this size are written."""
         whole, by, part = rest.partition(" by ")
         size, at = self.length(READER.read(whole if by else whole[:-4])), number(1)
@@ -1142,7 +1156,7 @@ class Book(Algebra):
         need(not self.definition, "split after the first equation")
         self.splits[frozenset(size.items())] = ("by" if by else "all", at)
 
-    def input(self, rest: str) -> None:
+    def input_line(self, rest: str) -> None:
         """input x[N,D] real, or another kind."""
         left, kind, more = input_of(rest)
         word, name, *sizes = READER.read(left)
@@ -1256,17 +1270,15 @@ class Book(Algebra):
         """
         if self.never_of < len(self.bar):
             self.unmoved()
-        found, order = (
-            {line.name: (line.names, line.value) for line in lines},
-            {name: k for k, name in enumerate(self.kind)},
-        )
+        found, order = {line.name: (line.names, line.value) for line in lines}, list(self.kind)
+        first = min(order.index(name) for name in found)
         need(found.keys() <= self.definition.keys() - self.same.keys(), "a lemma is about a tensor, once")
         need(len(lines) == 1 or found.keys() <= self.recurrent, "lemmas together are about a recurrence")
         for name, names, sizes, node, _ in lines:
             need(len(names) == len(self.axes[name]) and not sizes, f"lemma {name}: an index for each axis")
             for m in names_in(node) - {*names, "pi"}:
-                before = m in order and order[m] < min(order[other] for other in found)
-                need(before and not self.reads.get(m, set()) & found.keys(), f"{m} does not stand before {name}")
+                before = m in order[:first] and not self.reads.get(m, set()) & found.keys()
+                need(before, f"{m} does not stand before {name}")
         self.same.update({name: what for name, what in found.items() if name in self.recurrent})
         for line in lines:
             opened, ahead = self.opening(line, "open"), self.opening(line, "ahead")
@@ -1274,18 +1286,18 @@ class Book(Algebra):
             for _, env in self.ways(line.names, self.axes[line.name]):
                 names, body = self.definition[line.name]
                 own = self.value(body, dict(zip(names, env.values())), opened)
-                gap = less(own, self.value(line.value, env, opened | ahead))
-                need(self.vanishes(gap), f"the lemma about {line.name} does not follow: {len(gap)} terms are left")
+                self.sides = own, self.value(line.value, env, opened | ahead)
+                need(self.vanishes(less(*self.sides)), f"the lemma about {line.name} does not follow")
         self.same.update(found)
 
     # what is claimed
 
-    def cost_is(self, name: str) -> None:
+    def cost_line(self, name: str) -> None:
         """cost J: the forward scalar that is differentiated."""
         need(not self.cost and self.kind.get(name) == "forward" and not self.axes[name], "the cost is a forward scalar")
         self.cost = name
 
-    def claim(self, rest: str) -> None:
+    def claim_line(self, rest: str) -> None:
         """claim W dW: what the backward pass returns as dW, or the adjoint of W, is the derivative of the cost by W."""
         x, d = rest.split()
         need(self.kind.get(x) == "input" and x in self.bar and x not in self.claims, f"no claim about {x}")
@@ -1296,7 +1308,7 @@ class Book(Algebra):
         need(same, f"{d} was not proved to be the adjoint of {x}")
         self.claims[x] = d
 
-    def condition(self, text: str) -> None:
+    def condition_line(self, text: str) -> None:
         """condition WORD VALUE in NAME where CONDITION and not CONDITION."""
         left, *more = re.split(r" (?:where|and) ", text)
         _, how, value, name, _ = re.split(r"^(nonzero|positive|steady|once) (.*) in (\w+)$", left)
@@ -1305,7 +1317,7 @@ class Book(Algebra):
         need(row not in self.declared, "a condition twice")
         self.declared[row] = text
 
-    def end(self, rest: str) -> None:
+    def end_line(self, rest: str) -> None:
         """end 57: something is claimed, some sizes fulfil the facts, the conditions are those declared."""
         need(rest == str(self.lines), f"the file has {self.lines} lines")
         need(self.claims, "nothing is claimed")
@@ -1349,20 +1361,16 @@ def check(text: str) -> Book:
 
 def theorem(text: str, book: Book) -> str:
     """What an accepted file says, in words."""
-    said = {
-        w: [x[len(w) + 1 :] for x in text.splitlines() if x.startswith(w + " ")]
-        for w in ("size", "fact", "function", "input")
-    }
-    cost = next(x[8:] for x in text.splitlines() if re.match(rf"forward {book.cost}\W", x))
+    said: dict[str, list[str]] = {w: [] for w in ("size", "fact", "function", "input", "forward")}
+    for word, _, rest in (line.partition(" ") for line in text.splitlines()):
+        said.get(word, []).append(rest)
+    cost = next(x for x in said["forward"] if re.match(rf"{book.cost}\W", x))
     sizes = f"For all sizes {' '.join(said['size'])} >= 1" if said["size"] else "For the sizes given"
-    where = (
-        ["wherever, at all indices,", *(f"  {c}" for c in book.declared.values())] if book.declared else ["everywhere."]
-    )
     return "\n".join(
         [f"THEOREM {book.title}", ", ".join([sizes, *said["fact"]]), *(f"  and all {x}" for x in said["input"]),
          *(f"  and all differentiable functions {x}" for x in said["function"]),
-         f"the derivatives of {cost} are", *(f"  {d} by {x}" for x, d in book.claims.items()), *where,
-         *(f"  {c}" for c in book.declared.values())]
+         f"the derivatives of {cost} are", *(f"  {d} by {x}" for x, d in book.claims.items()),
+         "wherever, at all indices," if book.declared else "everywhere.", *(f"  {c}" for c in book.declared.values())]
     )  # fmt: skip
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from symbackprop.calculus.derivation import Gradient, Lemma
@@ -52,7 +53,7 @@ from symbackprop.proofs.theorem import Proof
 ENDING = ".sbp"
 LONGEST = 20.0  # seconds for the search of definitions to open
 SECONDS = 2.0  # for lemmas that the verdict did not need
-MOST_OPENED, FEW_OPENED, MOST_TERMS, MOST_STEPS, FEW_STEPS = 24, 4, 250, 6_000, 3_000
+MOST_OPENED, FEW_OPENED, MOST_TERMS, MOST_STEPS, FEW_STEPS = 24, 12, 250, 6_000, 1_000
 KINDS = {"pos": "positive", "prob": "prob", "bern": "bern", "pm1": "pm1", "simplex": "real"}
 
 
@@ -374,7 +375,21 @@ class Emission:
         outputs = {own: bars[self.inputs[name]] for name, own in self.returned.items()}
         if not known and self.at_once(outputs):
             return
-        by_tensor = {lemma.equation.tensor: lemma for lemma in known or self.composed()}
+        text, same, count = list(self.text), dict(self.book.same), self.book.lines
+        if not known and self.lines:
+            try:
+                return self.told(self.alike(), outputs)
+            except UnsupportedError:
+                self.text, self.book.same, self.book.lines = text, same, count
+        self.told(known or self.composed(), outputs)
+
+    def told(self, known: Sequence[Lemma], outputs: Mapping[Tensor, Tensor]) -> None:
+        """Say what tensors are, where that is known, and each gradient.
+
+        Raises:
+            UnsupportedError: the checker does not see that a gradient is what it is.
+        """
+        by_tensor = {lemma.equation.tensor: lemma for lemma in known}
         for block in self.blocks:
             if isinstance(block, Recurrence):
                 self.induction([by_tensor[e.tensor] for e in equations_of(block) if e.tensor in by_tensor])
@@ -442,22 +457,15 @@ class Emission:
 
     def induction(self, lemmas: Sequence[Lemma]) -> None:
         """Lemmas about a recurrence, which hold together; none if the checker does not accept them."""
-        opened = {m.equation.tensor: [self.names.of(t) for t in m.opened] for m in lemmas}
-        for _ in range(MOST_OPENED):
-            lines = []
-            for m in lemmas:
-                names = opened[m.equation.tensor]
-                first, rest = (names[:1], names[1:]) if m.ahead else ([], names)
-                hints = "".join(f" {w} {' '.join(ns)}" for w, ns in (("open", rest), ("ahead", first)) if ns)
-                lines.append("lemma {} = {}".format(*self.writer.equation(m.equation, sizes=False)) + hints)
-            if not lines:
-                return
-            wrapped = [f"together {len(lines)}", *lines] if len(lines) > 1 else lines
-            if self.accepts(*wrapped):
-                self.text += wrapped
-                return
-            self.refusal0 = (wrapped, self.refusal)
-            break
+        lines = []
+        for m in lemmas:
+            names = [self.names.of(t) for t in m.opened]
+            first, rest = (names[:1], names[1:]) if m.ahead else ([], names)
+            hints = "".join(f" {w} {' '.join(ns)}" for w, ns in (("open", rest), ("ahead", first)) if ns)
+            lines.append("lemma {} = {}".format(*self.writer.equation(m.equation, sizes=False)) + hints)
+        lines = [f"together {len(lines)}", *lines] if len(lines) > 1 else lines
+        if lines and self.accepts(*lines):
+            self.text += lines
 
     def met(self, own: Tensor, bar: Tensor) -> bool:
         """Whether what is known says that two tensors are one."""
@@ -471,15 +479,30 @@ class Emission:
         self.book.lines -= 1
         self.text.pop()
 
+    def alike(self) -> Sequence[Lemma]:
+        """What each of the user's tensors seems to be, by numbers."""
+        alike, found = self.sides.alike, list[Lemma]()
+        own = {e.tensor for e in self.program.equations}
+        for e in (*self.derived.equations, *self.lines):
+            seen = next((s for s in alike.of(e.tensor) if not s.blind), None) if e.tensor not in own else None
+            if seen is not None and e.tensor.kind == "real":
+                found.append(Lemma(Equation(e.tensor, e.indices, seen.at(e.indices)), ()))
+            alike.add(e.tensor)
+        return found
+
+    @cached_property
+    def sides(self) -> Sides:
+        """Both programs, with the numbers of their tensors."""
+        return Sides(self.question, self.derived, self.claim)
+
     def composed(self) -> Sequence[Lemma]:
         """The lemmas of a composed proof, where the verdict needed none."""
         if not self.lines:
             return ()
-        sides = Sides(self.question, self.derived, self.claim)
         bars = self.gradient.cotangents
         pairs = [(self.returned[n], bars[t]) for n, t in self.inputs.items() if t in bars]
         try:
-            composition = sides.composition(Budget.of(SECONDS))
+            composition = self.sides.composition(Budget.of(SECONDS))
             composition.walk()
             for pair in pairs:
                 composition.proves(*pair)
@@ -494,11 +517,20 @@ class Emission:
         named = [self.names.of(t) for t in opened if self.names.of(t) in self.book.definition]
         if most is None:
             most = MOST_OPENED if equation.tensor in self.returned.values() else FEW_OPENED
-        for hints in self.hints(name, f"{left} = {right}", named, most):
+        hints, tried = named, list[list[str]]()
+        for _ in range(most + 2):
+            tried.append(hints)
             line = f"lemma {left} = {right}" + (f" open {' '.join(hints)}" if hints else "")
             if self.accepts(line):
                 self.text.append(line)
                 return True
+            closed = [n for n in hints if n not in self.book.same]
+            if most and len(tried) == 1:
+                hints = self.levelled(name, READER.read(right), closed)
+            if hints in tried:
+                hints = [*closed, *(self.next_to_open(name, closed) if most else ())]
+            if hints in tried:
+                return False
         return False
 
     def accepts(self, *lines: str) -> bool:
@@ -506,61 +538,50 @@ class Emission:
         if worked() > self.deadline:
             raise UnsupportedError("the certificate takes too long to find")
         count, same = self.book.lines, dict(self.book.same)
-        self.book.most = self.most_steps
+        self.book.most, self.book.sides = self.most_steps, ({}, {})
         try:
             for line in lines:
                 self.book.statement(line)
-        except Refused as refusal:
-            self.refusal = f"{refusal}"
+        except Refused:
             self.book.lines, self.book.same, self.book.waiting, self.book.together = count, same, 0, []
             return False
         finally:
             self.book.most = check_proof.MOST_STEPS
         return True
 
-    def hints(self, name: str, equation: str, named: list[str], most: int) -> Iterator[list[str]]:
-        """Choices of definitions to open, the likelier ones first."""
-        yield named
-        left, _, right = equation.partition(" = ")
-        opened = [n for n in named if n not in self.book.same]
-        if opened != named:
-            yield opened
-        told = False
-        for _ in range(most):
-            more = self.next_to_open(name, READER.read(left), READER.read(right), opened)
+    def levelled(self, name: str, right: Node, opened: list[str]) -> list[str]:
+        """With the user's tensors that nothing is known of, and derivatives until both sides are level."""
+        book, order = self.book, list(self.book.kind)
+        for _ in range(MOST_OPENED):
+            sides = [self.leaves(node, opened) for node in (book.definition[name][1], right)]
+            alien = [n for n in sides[0] | sides[1] if book.kind[n] == "backward" and n != name]
+            uneven = [n for n in sides[0] ^ sides[1] if book.kind[n] == "adjoint" and n != name]
+            more = alien or sorted(uneven, key=order.index)[-1:]
             if not more:
                 break
-            if told and self.book.kind[more[0]] == "forward":  # derivatives are opened first, all of them
-                yield opened
-            opened, told = [*opened, *more], True
-        if told:
-            yield opened
+            opened = [*opened, *sorted(more, key=order.index)]
+        return opened
 
-    def next_to_open(self, name: str, left: Node, right: Node, opened: list[str]) -> list[str]:
-        """The user's tensors in sight of which nothing is known; else a derivative, else the latest definition."""
-        book = self.book
-        book.fresh, book.steps, book.most = 0, 0, MOST_STEPS
-        names = [p[1] for p in left[2:]]
-        _, env = next(book.ways(names, book.axes[name]))
-        try:
-            own = book.value(left, env, frozenset([*opened, name]))
-            other = book.value(right, env, frozenset(opened))
-            seen = [tensors(p) for p in (own, other, check_proof.less(own, other))]
-        except Refused:
-            return []
-        finally:
-            book.most = check_proof.MOST_STEPS
+    def leaves(self, node: Node, opened: list[str]) -> set[str]:
+        """The tensors in an expression, with these definitions and all that is known put in."""
+        found = set[str]()
+        for n in check_proof.names_in(node) & self.book.axes.keys():
+            table = self.book.definition if n in opened else self.book.same
+            found |= self.leaves(table[n][1], opened) if n in table and n not in self.book.recurrent else {n}
+        return found
+
+    def next_to_open(self, name: str, opened: list[str]) -> list[str]:
+        """Of what stands in a lemma that was refused: the user's tensors, else derivatives, else other definitions."""
+        book, (own, other) = self.book, self.book.sides
         if len(own) + len(other) > MOST_TERMS:
             return []
-        closed = book.definition.keys() - book.same.keys() - {*opened, name}
-        able = set().union(*seen) & closed
-        alien = [n for n in able if book.kind[n] == "backward"]
-        if alien:
-            return sorted(alien, key=list(book.kind).index)
-        uneven = (seen[0] ^ seen[1]) & seen[2] & able
-        for some in (uneven, seen[2] & able):
-            if some:
-                return [max(some, key=lambda n: (book.kind[n] == "adjoint", list(book.kind).index(n)))]
+        seen = [tensors(p) for p in (own, other, check_proof.less(own, other))]
+        able = set().union(*seen) & (book.definition.keys() - book.same.keys() - {*opened, name})
+        for some in ((seen[0] ^ seen[1]) & seen[2] & able, seen[2] & able):
+            for kind in ("backward", "adjoint", "forward"):
+                more = [n for n in some if book.kind[n] == kind]
+                if more:
+                    return sorted(more, key=list(book.kind).index)
         return []
 
     def closing(self) -> str:

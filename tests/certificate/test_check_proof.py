@@ -204,6 +204,7 @@ DERIVATIVES = {
     "1/(1 + exp(-x[i]))": "1/(1 + exp(-x[i])) - 1/(1 + exp(-x[i]))**2", "erf(x[i])": "2*exp(-x[i]**2)/pi**(1/2)",
     "atan(x[i])": "1/(1 + x[i]**2)", "log(1 + exp(x[i]))": "exp(x[i])/(1 + exp(x[i]))",
     "lgamma(exp(x[i]))": "exp(x[i])*digamma(exp(x[i]))", "digamma(exp(x[i]))": "exp(x[i])*trigamma(exp(x[i]))",
+    "(2 + 2*x[i]**2)**(1/2)": "2*x[i]/(2 + 2*x[i]**2)**(1/2)", "2**(1/2)*x[i]": "2/2**(1/2)",
     "(1 + x[i]**2)**(1/2)": "x[i]/(1 + x[i]**2)**(1/2)", "(2 + x[i]**2)**(-3)": "-6*x[i]/(2 + x[i]**2)**4",
     "x[i]/(1 + exp(-x[i]))": "1/(1 + exp(-x[i])) + x[i]*exp(-x[i])/(1 + exp(-x[i]))**2",
     "x[i]*sum(x[k]**2 for k in N)": "sum(x[k]**2 for k in N) + 2*x[i]*sum(x[k] for k in N)",
@@ -395,6 +396,35 @@ def test_places_of_maxima():
     assert check(masked).ended
     with pytest.raises(Refused):
         check(masked.replace("lemma dx[i] = x_bar[i] open x_bar", "lemma dx[i] = x_bar[i]"))
+
+
+ROW, ALL = "max(x[i,k] for k in M)", "max(max(x[p,k] for k in M) for p in N)"
+
+
+def pooled(backward):
+    """A file about the largest of the largest of each row."""
+    lines = [
+        "proof 2", "title pool", "size N M", "input x[N,M] real", f"forward J = {ALL}", "cost J",
+        f"adjoint x_bar of x[i:N,j:M] = (i == arg{ALL})*(j == arg{ROW}) uses J", f"backward dx[i:N,j:M] = {backward}",
+        "lemma dx[i,j] = x_bar[i,j] open x_bar", "claim x dx", f"condition once {ALL} in J",
+        f"condition once {ROW.replace('i', 'p', 1)} in J",
+    ]  # fmt: skip
+    return numbered(lines)
+
+
+@pytest.mark.parametrize("entry", ["x[i,j]", f"2*x[i,j] - {ROW}"])
+def test_the_largest_of_largest_ones_is_the_largest_in_its_row(entry):
+    text = pooled(f"({entry} == {ALL})")
+    assert check(text).ended
+    assert certificate_numbers.refuted(text) is None
+
+
+@pytest.mark.parametrize("wrong", [f"(x[i,j] == {ROW})", f"({ROW} == {ALL})", f"(2*{ROW} - x[i,j] == {ALL})",
+                                   f"(x[i,0] == {ALL})"])  # fmt: skip
+def test_the_largest_of_largest_ones_is_nothing_else(wrong):
+    """Twice the largest of a row less an entry is above it: that the sum of two gaps is 0 says nothing of each."""
+    with pytest.raises(Refused):
+        check(pooled(wrong))
 
 
 def scan(**changes):
