@@ -113,7 +113,8 @@ class CompiledProgram:
         if "out" in given and all(t.name != "out" for t in self.program.inputs):
             return self._into(given.pop("out"), given)
         shapes, arrays, numbers = self.signature.bind(given)
-        return self._computed(shapes, arrays, numbers, {})
+        kept = self.kept
+        return self._computed(shapes, arrays, numbers, {}) if kept is None else kept(shapes, arrays, numbers, {})
 
     def _into(self, out: Any, given: Mapping[str, Any]) -> dict[str, Array]:
         """The same, with arrays for some outputs."""

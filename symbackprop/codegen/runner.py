@@ -194,17 +194,18 @@ class Kept:
     ) -> dict[str, Array]:
         """The outputs by name, in arrays of their own or in the places that are given."""
         ready = self.idle.pop(shapes, None) or self._prepared(arrays)
-        dtype = self.dtype
-        out = ready.results.arrays(places)
-        said = ready.call(ready.run, *arrays, *numbers, *out)
+        call, run, results = ready
+        out = results.arrays(places)
+        said = call(run, *arrays, *numbers, *out)
         self.idle[shapes] = ready
-        drop_oldest(self.idle)
+        if len(self.idle) > WORKSPACES:
+            drop_oldest(self.idle)
         if len(self.numbers) == 1:
-            out.insert(self.numbers[0], np.asarray(said, dtype))
+            out.insert(self.numbers[0], np.array(said, self.dtype))
         else:
             for position, value in zip(self.numbers, said or (), strict=True):
-                out.insert(position, np.asarray(value, dtype))
-        return dict(zip(self.names, out, strict=True))
+                out.insert(position, np.array(value, self.dtype))
+        return dict(zip(self.names, out))  # noqa: B905 - as many, by how both are made
 
     def _prepared(self, arrays: Sequence[Array]) -> Ready:
         sizes = self.signature.sizes(arrays)
