@@ -64,10 +64,11 @@ class Signature:
                 arrays = [as_array(t.name, a, t, self.dtype) for t, a in zip(self.inputs, arrays, strict=True)]
                 break
         shapes = tuple([a.shape for a in arrays])
-        if shapes not in self._fitting or self._labels:
+        sizes = self._fitting.get(shapes)
+        if sizes is None:
             sizes = self.sizes(arrays)
-            for assumption, place in self._labels:
-                _check_labels(assumption, arrays[place], sizes)
+        for assumption, place in self._labels:
+            _check_labels(assumption, arrays[place], sizes)
         if not self.parameters:
             return shapes, arrays, []
         return shapes, arrays, [as_number(f"hyper-parameter {name}", given[name]) for name in self.parameters]
@@ -242,8 +243,8 @@ def _check_labels(assumption: Assumption, array: Array, sizes: Mapping[Symbol, i
     bound = None if assumption.size is None else size_value(assumption.size, sizes)
     if bound is None or not array.size:
         return
-    flat = array.ravel()
-    if flat[flat.argmax()] < bound and flat[flat.argmin()] >= 0:  # for few labels faster than max() and min()
+    flat = array.ravel().view(np.uint64)  # in which what is below 0 is very large
+    if flat[flat.argmax()] < bound:  # for few labels faster than max()
         return
     low, high = int(array.min()), int(array.max())
     if low < 0 or high >= bound:

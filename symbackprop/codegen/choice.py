@@ -55,7 +55,7 @@ class Choices:
     c_large_turned: int = 16_800_000
 
 
-SHORT_VECTORS = Choices(c_large_product=30_000, c_large_turned=30_000)
+SHORT_VECTORS = Choices(small_product=100_000_000, c_large_product=30_000, c_large_turned=30_000)
 TABLE = {"AVX-512": Choices(), "AVX2": SHORT_VECTORS}  # by the width of vectors
 
 

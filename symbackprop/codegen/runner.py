@@ -15,6 +15,7 @@ import numpy as np
 
 from symbackprop.codegen.arguments import Array, Shapes, Signature, size_value
 from symbackprop.codegen.choice import block_rows, bound_form
+from symbackprop.codegen.results import Results
 from symbackprop.expression.build import Tensor
 
 # The outputs by name; some are written to the places that the last argument gives by name.
@@ -143,25 +144,24 @@ class InPlace:
     def __init__(
         self, prepare: Callable[..., Any], places: Sequence[tuple[str, tuple[int, ...]]], dtype: np.dtype[Any]
     ) -> None:
-        self.prepare, self.places, self.dtype = prepare, places, dtype
-        self.idle: deque[tuple[Callable[..., Any], Any]] = deque(maxlen=2)
+        self.prepare, self.places = prepare, [(name, shape, dtype) for name, shape in places]
+        self.names = [name for name, _ in places]
+        self.idle: deque[tuple[Callable[..., Any], Any, Results]] = deque(maxlen=2)
 
     def __call__(self, arrays: Sequence[Array], numbers: Sequence[float]) -> tuple[float, dict[str, Array]]:
         """The cost and the gradients by name, in new arrays."""
-        empty, dtype = np.empty, self.dtype
-        found = {name: empty(shape, dtype) for name, shape in self.places}
         try:
-            function, work = ready = self.idle.pop()
+            function, work, results = ready = self.idle.pop()
         except IndexError:
-            function, work = ready = self.prepare(arrays)
-        out = found.values()
-        cost = function(*arrays, *numbers, *out) if work is None else function(*arrays, *numbers, [*out], work)
+            function, work, results = ready = (*self.prepare(arrays), Results(self.places))
+        out = results.arrays({})
+        cost = function(*arrays, *numbers, *out) if work is None else function(*arrays, *numbers, out, work)
         self.idle.append(ready)
-        return float(cost), found
+        return float(cost), dict(zip(self.names, out, strict=True))
 
 
 class Ready(NamedTuple):
-    """A function for arrays of certain shapes, with its own buffers, and the shapes of what it returns.
+    """A function for arrays of certain shapes, with its own buffers, and the arrays that it fills.
 
     Args:
         run: takes inputs, hyper-parameters and arrays for the outputs, and returns the outputs that are numbers.
@@ -170,7 +170,7 @@ class Ready(NamedTuple):
 
     call: Callable[..., Any]
     run: Callable[..., Any]
-    outputs: list[tuple[int, ...]]
+    results: Results
 
 
 class Kept:
@@ -194,25 +194,24 @@ class Kept:
     ) -> dict[str, Array]:
         """The outputs by name, in arrays of their own or in the places that are given."""
         ready = self.idle.pop(shapes, None) or self._prepared(arrays)
-        empty, dtype = np.empty, self.dtype
-        out = [empty(shape, dtype) for shape in ready.outputs]
-        if places:
-            out = [places.get(t.name, a) for t, a in zip(self.arrays, out, strict=True)]
-        said = ready.call(ready.run, *arrays, *numbers, *out)
+        call, run, results = ready
+        out = results.arrays(places)
+        said = call(run, *arrays, *numbers, *out)
         self.idle[shapes] = ready
-        drop_oldest(self.idle)
+        if len(self.idle) > WORKSPACES:
+            drop_oldest(self.idle)
         if len(self.numbers) == 1:
-            out.insert(self.numbers[0], np.asarray(said, dtype))
+            out.insert(self.numbers[0], np.array(said, self.dtype))
         else:
             for position, value in zip(self.numbers, said or (), strict=True):
-                out.insert(position, np.asarray(value, dtype))
-        return dict(zip(self.names, out, strict=True))
+                out.insert(position, np.array(value, self.dtype))
+        return dict(zip(self.names, out))  # noqa: B905 - as many, by how both are made
 
     def _prepared(self, arrays: Sequence[Array]) -> Ready:
         sizes = self.signature.sizes(arrays)
-        outputs = [tuple(size_value(s, sizes) or 0 for s in t.shape) for t in self.arrays]
+        places = [(t.name, tuple(size_value(s, sizes) or 0 for s in t.shape), self.dtype) for t in self.arrays]
         with np.errstate(all="ignore"):
-            return Ready(quiet_caller(), self.make(*arrays), outputs)
+            return Ready(quiet_caller(), self.make(*arrays), Results(places))
 
 
 def quiet_caller() -> Callable[..., Any]:

@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 import threading
 import warnings
 
@@ -96,6 +99,45 @@ def test_any_layout_gives_the_same_numbers_in_fresh_arrays(compiled, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_other_types_and_what_was_broadcast_are_converted_and_nothing_is_broadcast(compiled, backend):
+    f, given = compiled(layer_norm, NORM, backend), norm_inputs(5, 7)
+    mixed = {"x": given["x"].astype("float32"), "dout": np.arange(35).reshape(5, 7), "beta": np.zeros(7, bool),
+             "gamma": np.broadcast_to(2.0, 7)}  # fmt: skip
+    expected = f(**{name: np.array(array, "float64") for name, array in mixed.items()})
+    for name, array in f(**mixed).items():
+        assert array.dtype == np.float64
+        np.testing.assert_array_equal(array, expected[name])
+    for bad in (np.ones(1), np.ones((1, 7)), 1.0):
+        with pytest.raises(DataError, match=r"gamma has (size 1|2 axes|0 axes)"):
+            f(**given | {"gamma": bad})
+
+
+FORKED = """
+import os, sys
+import numpy as np
+import symbackprop as sb
+program = sb.trace(lambda x, w: np.tanh(x @ w), shapes={"x": ("N", "D"), "w": ("D", "M")})
+random = np.random.default_rng(0)
+given = {"x": random.normal(size=(90, 80)), "w": random.normal(size=(80, 70)), "dout": random.normal(size=(90, 70))}
+for backend in ("numpy", "c"):
+    f = sb.compile(program, backend)
+    before = f(**given)
+    child = os.fork()
+    after = f(**given)
+    same = all(np.array_equal(before[name], after[name]) for name in before)
+    if not child:
+        os._exit(0 if same else 1)
+    assert same and os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, backend
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+def test_both_sides_of_a_fork_compute_the_same():
+    environment = os.environ | {"PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=120, env=environment)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_threads_do_not_share_buffers(compiled, backend):
     f = compiled(layer_norm, NORM, backend)
     cases = [norm_inputs(40, 30, seed) for seed in range(4)]
@@ -182,6 +224,37 @@ def test_the_kept_form_computes_less_than_the_plain_one(compiled):
     norm = compiled(layer_norm, NORM, "numpy").source
     run = norm[norm.index("    def run(") :]
     assert ".ravel()" not in run  # J is a sum over what the gradients of gamma and beta are, not over the output
+
+
+def centred(x, w):
+    c = x - x.mean(axis=0)
+    return c * w / np.sqrt((c * c).mean(axis=0) + 1e-5)
+
+
+def test_what_is_read_again_is_made_once_and_outputs_are_made_in_place(compiled):
+    norm = compiled(centred, {"x": ("N", "D"), "w": ("D",)}, "numpy").source
+    run = norm[norm.index("    def run(") :]
+    assert run.count("(x, ") == 3  # run(x, ...), its sum over the rows, and c, once
+    wide = [line for line in norm.splitlines() if line.endswith("= np.empty((N, D), DTYPE)")]
+    assert len(wide) == 1  # beside x_bar, in which c lives
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_equal_outputs_are_computed_once_each_in_an_array_of_its_own(compiled, backend):
+    def forward(x, a, b):
+        return x + a + b
+
+    f = compiled(forward, {"x": ("N", "D"), "a": ("D",), "b": ("D",)}, backend)
+    random = np.random.default_rng(0)
+    given = {"x": random.normal(size=(6, 4)), "a": random.normal(size=4), "b": random.normal(size=4)}
+    dout = random.normal(size=(6, 4))
+    found = f(**given, dout=dout)
+    for name in "ab":
+        np.testing.assert_allclose(found[f"{name}_bar"], dout.sum(axis=0), rtol=0, atol=1e-14)
+    assert not np.shares_memory(found["a_bar"], found["b_bar"])
+    if backend == "numpy":
+        run = f.source[f.source.index("    def run(") :]
+        assert run.count(".dot(dout, ") == 1
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from symbackprop.codegen.choice import c_block_rows
 from symbackprop.codegen.flat_parameters import FlatLayout
 from symbackprop.codegen.lowering.form import Form, soon
 from symbackprop.codegen.numpy.plain import names_of
+from symbackprop.codegen.results import Results
 from symbackprop.codegen.runner import drop_oldest
 from symbackprop.errors import UnsupportedError
 
@@ -168,6 +169,7 @@ class _Ready(NamedTuple):
     numbers: list[float]
     call: int
     asking: Asking
+    results: Results
     kept: list[Any]
 
 
@@ -201,7 +203,7 @@ class CRunner:
         It gives None, and does nothing, if they are not like those of a call of the runner. It does no more than it
         must, since the work of a small network takes less time than the lines here.
         """
-        named, dtype, empty, kind = self.layout.named_shapes, self.layout.dtype, np.empty, np.ndarray
+        named, kind = self.layout.named_shapes, np.ndarray
         idle, on_fitting = self.idle, self.on_fitting
         place = 8 * (2 + 2 * len(named))  # of the numbers, behind all arrays
 
@@ -218,7 +220,7 @@ class CRunner:
             if ready.numbers != numbers:
                 ready.pack_numbers(ready.held, place, *numbers)
                 ready.numbers[:] = numbers
-            gradients = {name: empty(shape, dtype) for name, shape in named}
+            gradients = {name: new() for name, new in ready.results.places}
             out = (*gradients.values(),)
             cost: float = on_fitting(ready.call, id(arrays), id(out))
             idle[len(first)] = ready
@@ -240,7 +242,9 @@ class CRunner:
         pack = struct.Struct(f"={count}q{len(numbers)}d").pack_into
         held_on: list[Any] = [*kept[count:], slots, view, shapes]
         pack_numbers = struct.Struct(f"={len(numbers)}d").pack_into
-        return _Ready(held, pack, pack_numbers, [np.nan] * len(numbers), ctypes.addressof(asking), asking, held_on)
+        results = Results([(name, shape, self.layout.dtype) for name, shape in self.layout.named_shapes])
+        unknown = [np.nan] * len(numbers)
+        return _Ready(held, pack, pack_numbers, unknown, ctypes.addressof(asking), asking, results, held_on)
 
     def slots(
         self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], rows: int

@@ -25,6 +25,7 @@ from symbackprop.codegen.lowering.form import Form, Gather, Loop, OfMatrix
 from symbackprop.codegen.lowering.logistic import with_one_exponential
 from symbackprop.codegen.lowering.marked import marked
 from symbackprop.codegen.lowering.tidy import tidied
+from symbackprop.codegen.results import Results
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Entry, Expr, Symbol, Tensor, entries
 from symbackprop.expression.program import symbols
@@ -61,7 +62,7 @@ class _Ready(NamedTuple):
     held: bytearray
     pack: Callable[..., None]
     call: Callable[[], Any]
-    outputs: list[tuple[tuple[int, ...], np.dtype[Any]]]
+    results: Results
     kept: tuple[Any, ...]
 
 
@@ -121,10 +122,7 @@ class CProgram:
     ) -> list[Array]:
         key = (shapes, *[numbers[k] for k in self.telling]) if self.telling else shapes
         ready = self._taken(key) or self._prepared(key, inputs, numbers)
-        empty = np.empty
-        made = [empty(shape, dtype) for shape, dtype in ready.outputs]
-        if places:
-            made = [places.get(name, array) for name, array in zip(self.names, made, strict=True)]
+        made = ready.results.arrays(places)
         ready.pack(ready.held, 0, *map(WHERE, inputs), *map(WHERE, made), *numbers)
         ready.call()
         self.spare.append(ready)
@@ -151,7 +149,8 @@ class CProgram:
         view = (ctypes.c_char * len(held)).from_buffer(held)
         call = partial(self._call, slots.ctypes.data, ctypes.addressof(view), arrays, first)
         pack = struct.Struct(f"={arrays}q{len(numbers)}d").pack_into
-        return _Ready(key, held, pack, call, [(a.shape, a.dtype) for a in outputs], (slots, work, view))
+        results = Results([(name, a.shape, a.dtype) for name, a in zip(self.names, outputs, strict=True)])
+        return _Ready(key, held, pack, call, results, (slots, work, view))
 
     def _sizes(self, inputs: Sequence[Array], numbers: Sequence[float]) -> dict[Symbol, int]:
         """The size of every axis; one that no input tells is a hyper-parameter."""

@@ -130,6 +130,13 @@ def _as(target: Entry, source: Entry) -> Callable[[Entry], Entry]:
 
 
 def _said_once(form: Form) -> Form:
+    """The form in which what several statements compute is computed once: where an output is among them, as that."""
+    order = {t: p for p, t in enumerate(form.outputs)}
+    found = dict[Key, Tensor]()
+    for statement in form.statements:
+        mark, tensor = _mark(statement), statement.target.tensor
+        if mark is not None and (mark not in found or (tensor in order and found[mark] not in order)):
+            found[mark] = tensor
     known: dict[Key, Tensor] = {}
     same: dict[Tensor, Callable[[Entry], Entry]] = {}
     kept = list[Statement]()
@@ -137,11 +144,18 @@ def _said_once(form: Form) -> Form:
         new = _read_through(statement, same)
         mark, target = _mark(new), new.target
         first = known.get(mark) if mark is not None else None
-        if first is not None and target.tensor not in form.outputs:
-            same[target.tensor] = _as(target, Entry(first, target.indices))
+        if first is not None:
+            if target.tensor is not first and target.tensor in order:  # each output is an array of its own
+                kept.append(Map(target, Entry(first, target.indices)))
+            elif target.tensor is not first:
+                same[target.tensor] = _as(target, Entry(first, target.indices))
             continue
         if mark is not None:
-            known.setdefault(mark, target.tensor)
+            output = found.get(mark, target.tensor)
+            if output in order and target.tensor not in order:
+                same[target.tensor] = _as(target, Entry(output, target.indices))
+                new = replace(new, target=Entry(output, target.indices))
+            known[mark] = new.target.tensor
         kept.append(new)
     return replace(form, statements=tuple(kept))
 

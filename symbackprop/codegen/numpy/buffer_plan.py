@@ -99,6 +99,8 @@ class Plan:
                 self.holds[tensor] = OutBuffer(self.names[tensor], tensor.shape)
         self.given = set(self.holds.values())
         self._coalesce()
+        if self.closed:
+            self._lead_to_outputs()
 
     def _coalesce(self) -> None:
         """Give a temporary that one elementwise statement reads its target's name and buffer, if axes agree."""
@@ -115,6 +117,26 @@ class Plan:
                     self.joined.add(target.tensor)
                     if target.tensor in self.holds:
                         self.holds[entry.tensor] = self.holds[target.tensor]
+                    break
+
+    def _lead_to_outputs(self) -> None:
+        """Let what an output is made of in place live in the output's array from the start."""
+        made = {s.target.tensor: s for s in self.form.statements}
+        copied = {s.value.tensor for s in made.values() if isinstance(s, Map) and isinstance(s.value, Entry)}
+        for position in reversed(range(len(self.form.statements))):
+            statement = self.form.statements[position]
+            target = statement.target
+            if not isinstance(statement, (Map, Marked)) or target.tensor not in self.holds:
+                continue
+            if target.tensor in self.joined or target.tensor in copied:
+                continue
+            for entry in entries(statement.value):
+                maker = made.get(entry.tensor)
+                fits = entry.indices == target.indices and entry.tensor.shape == target.tensor.shape
+                ends = self.last[entry.tensor] == position and entry.tensor not in (*self.holds, *copied)
+                copy = isinstance(maker, Map) and isinstance(maker.value, Entry)
+                if maker is not None and fits and ends and not copy:
+                    self.holds[entry.tensor] = self.holds[target.tensor]
                     break
 
     def statement(self, statement: Statement, position: int) -> None:

@@ -23,9 +23,10 @@ MOST = -LEAST
 
 
 def finite_exp(u, out=None):
-    """exp(u), but never infinite."""
-    out = np.minimum(u, MOST, out=out)
-    return np.exp(out, out)
+    """exp(u), but never infinite; to look at the largest number costs less than to write all of them again."""
+    if u.size < 4096 or not u.max() <= MOST:
+        out = u = np.minimum(u, MOST, out=out)
+    return np.exp(u, out)
 ''',
     "add_multiple": '''
 def add_multiple(total, factor, array, work):

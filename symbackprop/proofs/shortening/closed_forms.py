@@ -43,7 +43,7 @@ from symbackprop.proofs.shortening.unit_axes import factored
 from symbackprop.rendering.conventions import signed
 
 MOST_EQUATIONS = 40  # a longer program is left in the steps of reverse mode
-SECONDS = 3.0  # for looking; what was found by then counts
+SECONDS = 2.0  # for looking; what was found by then counts
 _ROUNDS = 6
 _COLLECTED = "Like terms are collected, and what they share stands in front."
 _ZEROS = "Sums that are 0, by the equations of what is summed, are left out."
@@ -80,7 +80,7 @@ class _Search:
         self.forms: dict[Tensor, Derivation] = {}  # by bar
         self.deadline = worked() + SECONDS
         self.points = RandomPoints(self.program)
-        self.rewording = Rewriter(kernel, next(iter(gradient.derivations.values())), self.deadline)
+        self.rewording = Rewriter(kernel, next(iter(gradient.derivations.values())), self.deadline, self.points)
 
     def derivation(self, tensor: Tensor) -> Derivation:
         """The derivation of one tensor's cotangent, with its closed form at the end if that shortens the whole."""

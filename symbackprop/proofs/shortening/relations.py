@@ -46,6 +46,7 @@ from symbackprop.expression.build import (
     rewrite,
     substitute,
     subtract,
+    tensors_in,
 )
 from symbackprop.expression.functions import Function, z
 from symbackprop.expression.program import PART, Equation, Program
@@ -85,7 +86,11 @@ class Relation:
     def put_into(self, expr: Expr) -> Expr:
         """`expr` with all that fits the pattern replaced; the same node if nothing does."""
 
+        wanted = tensors_in(self.pattern)
+
         def visit(node: Expr) -> Expr | None:
+            if not wanted <= tensors_in(node):
+                return node  # nothing inside fits either
             if self.exponent is None:
                 return self._at(node)
             if not isinstance(node, Power) or not isinstance(node.exponent, Number):

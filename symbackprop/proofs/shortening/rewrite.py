@@ -36,6 +36,7 @@ from symbackprop.normal_form.work_time import worked
 from symbackprop.proofs.shortening.collect import Tidier
 from symbackprop.proofs.shortening.concatenation import cases, local, pieces_of
 from symbackprop.proofs.shortening.factor import size_of
+from symbackprop.proofs.shortening.random_points import RandomPoints
 from symbackprop.proofs.shortening.relations import Relation, relations_of, slopes_by_value
 from symbackprop.proofs.shortening.unit_axes import factored
 
@@ -66,10 +67,11 @@ class Rewriter:
         kernel: decides what sums are; its program is the one spoken of.
         example: any derivation about the program: in its names the questions are asked.
         deadline: the `worked()` after which no more words are looked for.
+        points: what a sum is there is asked before the kernel is.
     """
 
-    def __init__(self, kernel: Kernel, example: Derivation, deadline: float) -> None:
-        self.kernel, self.example, self.deadline = kernel, example, deadline
+    def __init__(self, kernel: Kernel, example: Derivation, deadline: float, points: RandomPoints) -> None:
+        self.kernel, self.example, self.deadline, self.points = kernel, example, deadline, points
         self.program: Program = kernel.program
         self.facts = kernel.program.facts
         names = {i.size: i.name for e in reversed(self.program.equations) for i in e.indices}
@@ -182,8 +184,9 @@ class Rewriter:
         index = fresh(equation.indices[axis].name, equation.indices[axis].size)
         places = tuple(index if k == axis else i for k, i in enumerate(equation.indices))
         total = close_sum(index, Entry(tensor, places))
-        for uses in self.needed_by([tensor]):
-            for value in (ZERO, ONE):
+        values = [v for v in (ZERO, ONE) if self.points.may_be(total, v)] if isinstance(total, Sum) else [ZERO, ONE]
+        for uses in self.needed_by([tensor]) if values else ():
+            for value in values:
                 if self.kernel.accepts(Step(total, value, "equation", "", tuple(uses)), self.example):
                     return value, uses
         return None
