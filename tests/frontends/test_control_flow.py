@@ -341,8 +341,9 @@ FOLLOWED = [
     grows,
     neighbours,
     blocks_that_overlap,
+    from_a_number,
 ]  # states, lists and arrays that each round reads: recurrences
-CARRIED = [from_none, from_a_number, another_function, another_attribute, used_up]
+CARRIED = [from_none, another_function, another_attribute, used_up]
 
 
 @pytest.mark.parametrize("function", [*CARRIED, stops_early], ids=lambda f: f.__name__)

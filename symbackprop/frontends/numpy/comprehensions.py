@@ -1,6 +1,6 @@
 """Comprehensions over symbolic ranges, and functions of NumPy that call the user's again and again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from symbackprop.frontends.numpy.session import (
     axis_indices,
     current,
     guarded,
+    is_so,
     places_of,
 )
 from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList
@@ -163,9 +164,29 @@ def _as_list(make: Any, items: Any) -> Any:
     return SymbolicList(OPERATIONS["copy"](base) if base.ndim == 1 else base)
 
 
+def _until_empty(items: Callable[[], Any], test: Callable[[], Any]) -> Any:
+    """The rounds of `while items:`, as many as there are items in a list of symbolic length."""
+    held = items()
+    found = items_of_symbolic_length(held) if isinstance(held, SymbolicList) else None
+    return SymbolicItems(found.length, lambda _: None) if found else _rounds(test)
+
+
+def _rounds(test: Callable[[], Any]) -> Iterator[None]:
+    while test():
+        yield None
+
+
+def _emptied(items: Any) -> None:
+    """Refuse a list of symbolic length that its loop has not emptied: the loop has other rounds than it has items."""
+    if isinstance(items, SymbolicList) and is_so("==", items.parts()[0].axes[0], ZERO) is not True:
+        raise NeedsConcreteSizes("a loop that goes on until a list is empty", size_symbols(items.parts()[0].axes[0]))
+
+
 LOOP_HELPERS: dict[str, Callable[..., Any]] = {
     "__as_list__": guarded(_as_list),
     "__loop__": guarded(Loop),
+    "__until_empty__": guarded(_until_empty),
+    "__emptied__": guarded(_emptied),
     "__listed__": guarded(_listed),
     "zip": guarded(zipped),
     "enumerate": guarded(enumerated),

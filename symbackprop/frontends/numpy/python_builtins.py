@@ -46,7 +46,7 @@ def is_symbolic(value: Any) -> bool:
 
 
 def _len(value: Any) -> Any:
-    if isinstance(value, GrowingList):
+    if isinstance(value, (GrowingList, GrowingDict)):
         return value.length()
     value = value.parts()[0] if isinstance(value, SymbolicList) else value
     if isinstance(value, Array):

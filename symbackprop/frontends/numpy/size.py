@@ -28,13 +28,14 @@ from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import as_int, as_numpy, asked_by_user, current, must_know, reduced
 from symbackprop.frontends.numpy.symbolic import class_of, stands_for
+from symbackprop.frontends.structures import leaves_of, mapped
 from symbackprop.rendering.text import to_text
 
 
 def _needs_number(value: Any, name: str) -> Exception:
     parts = [e for e in map(size_expr, getattr(value, "bounds", (value,))) if e is not None]
     parts += [value.length] if isinstance(value, SymbolicItems) else []
-    parts += list(value.array.axes) if isinstance(value, SymbolicList) else []
+    parts += list(value.parts()[0].axes) if isinstance(value, SymbolicList) else []
     return NeedsConcreteSizes("a number is needed here, not a symbolic size", size_symbols(*parts))
 
 
@@ -245,40 +246,59 @@ class SymbolicItems:
 
 def item_of(array: Any, key: Any) -> Any:
     """An item of arrays that hold the items of a list along their first axes: of a tuple of arrays a tuple."""
-    return tuple(item_of(a, key) for a in array) if isinstance(array, tuple) else array[key]
+    return mapped(lambda a: a[key], array)
 
 
 @stands_for(list, "a list of symbolic length", _needs_number)
 class SymbolicList:
-    """A list of numbers, of arrays of one shape, or of tuples of these, of symbolic length.
+    """A list of numbers, of arrays of one shape, or of tuples or dictionaries of these, of symbolic length.
 
     Args:
-        array: the items lie along its first axis; for tuples a tuple of arrays.
+        array: the items lie along its first axis; for tuples and dictionaries a structure of arrays.
     """
 
-    __slots__ = ("array",)
+    __slots__ = ("back", "front", "whole")
     __class__ = class_of(lambda _: [1])
 
     def __init__(self, array: Any) -> None:
-        self.array = array
+        self.whole = array
+        self.front: Any = 0  # how many items are taken from the front, and from the end
+        self.back: Any = 0
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.alone())
 
+    @property
+    def array(self) -> Any:
+        """The items that are left."""
+        if self._untouched:
+            return self.whole
+        return item_of(self.whole, slice(self.front, size(leaves_of(self.whole)[0].axes[0]) - self.back))
+
+    @property
+    def _untouched(self) -> bool:
+        return type(self.front) is type(self.back) is int and self.front == self.back == 0
+
     def parts(self) -> list[Any]:
         """The arrays that hold the items."""
-        found, pending = [], [self.array]
-        while pending:
-            array = pending.pop()
-            pending += reversed(array) if isinstance(array, tuple) else ()
-            found += [] if isinstance(array, tuple) else [array]
-        return found
+        return leaves_of(self.array)
 
     def alone(self) -> Any:
         """The one array that holds the items."""
-        if isinstance(self.array, tuple):
+        array = self.array
+        if isinstance(array, (tuple, list, dict)):
             raise TraceError("a list of tuples, of symbolic length, cannot be traced where an array is needed")
-        return self.array
+        return array
+
+    def pop(self, place: Any = -1) -> Any:
+        """Take the last item, or the first one, from the list."""
+        if place != -1 and place != 0:
+            raise TraceError("an item out of the middle of a list of symbolic length cannot be taken")
+        if place == 0:
+            self.front = self.front + 1
+            return item_of(self.whole, self.front - 1)
+        self.back = self.back + 1
+        return item_of(self.whole, size(leaves_of(self.whole)[0].axes[0]) - self.back)
 
     def __getitem__(self, key: Any) -> Any:
         found = item_of(self.array, key)
