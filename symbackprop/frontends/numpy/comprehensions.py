@@ -158,7 +158,9 @@ def _vectorize(pyfunc: Any, otypes: Any = None, **options: Any) -> Any:
 
 def _as_list(make: Any, items: Any) -> Any:
     """list(x) of symbolic length: numbers are what they are now, rows are views."""
-    if make is not list or items_of_symbolic_length(items) is None or isinstance(items, SymbolicItems):
+    if make is list and isinstance(items, SymbolicItems):
+        return items  # list(enumerate(x)): gone through by a loop
+    if make is not list or items_of_symbolic_length(items) is None:
         return make(items)
     base = as_array(items)
     return SymbolicList(OPERATIONS["copy"](base) if base.ndim == 1 else base)
@@ -178,8 +180,8 @@ def _rounds(test: Callable[[], Any]) -> Iterator[None]:
 
 def _emptied(items: Any) -> None:
     """Refuse a list of symbolic length that its loop has not emptied: the loop has other rounds than it has items."""
-    if isinstance(items, SymbolicList) and is_so("==", items.parts()[0].axes[0], ZERO) is not True:
-        raise NeedsConcreteSizes("a loop that goes on until a list is empty", size_symbols(items.parts()[0].axes[0]))
+    if isinstance(items, SymbolicList) and is_so("==", items.length, ZERO) is not True:
+        raise NeedsConcreteSizes("a loop that goes on until a list is empty", size_symbols(items.length))
 
 
 LOOP_HELPERS: dict[str, Callable[..., Any]] = {

@@ -30,12 +30,15 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.frontends.numpy.array import Array, Buffer
+from symbackprop.frontends.numpy.library import library_of
 from symbackprop.frontends.numpy.operands import as_array, integer_of
+from symbackprop.frontends.numpy.records import NUMBER, PLAIN, Handed, Made, Outline, Same, Together, alike
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import Session, holds, is_so, minus, reduced
-from symbackprop.frontends.numpy.size import Size, SymbolicList, item_of, size
-from symbackprop.frontends.numpy.symbolic import class_of, stands_for
-from symbackprop.frontends.structures import leaves_of, like, mapped
+from symbackprop.frontends.numpy.size import Size, SymbolicList, size
+from symbackprop.frontends.numpy.state import attributes_of
+from symbackprop.frontends.numpy.symbolic import STANDS_FOR, class_of, stands_for
+from symbackprop.frontends.structures import remade
 
 Stop = Callable[[str], Exception]
 NUMERIC = (Array, Size, int, float, np.generic)
@@ -52,31 +55,36 @@ class Items:
         stop: makes what asks for a loop of concrete length.
     """
 
-    def __init__(self, session: Session, start: dict[int, Any], index: Index, stop: Stop) -> None:
-        self.session, self.index, self.stop = session, index, stop
+    def __init__(
+        self, session: Session, start: dict[int, Any], index: Index, stop: Stop, there: Callable[[Any], bool]
+    ) -> None:
+        self.session, self.index, self.stop, self.there = session, index, stop, there
         self.given = start
-        self.parts: tuple[Items, ...] = ()  # of items that are tuples, lists or dictionaries: of their numbers
-        self.example: Any = None  # such an item
-        for example in start.values():
-            if isinstance(example, STRUCTURES):
-                columns = zip(*map(leaves_of, start.values()), strict=True)
-                self._take_apart(example, [dict(zip(start, column, strict=True)) for column in columns])
-                break
-        self.start = {} if self.parts else {k: as_array(v) for k, v in start.items()}
+        self.parts: tuple[Items, ...] = ()  # the numbers of items that are made of several
+        self.outline: Outline = None  # and how these are made
+        made = {k: self._apart(v) for k, v in start.items() if is_made(v)}
+        if made:
+            columns = zip(*(numbers for _, numbers in made.values()), strict=True)
+            self._take_apart(next(iter(made.values()))[0], [dict(zip(made, c, strict=True)) for c in columns])
+        self.start = {} if made else {k: as_array(v) for k, v in start.items()}
         self.array: Array | None = None
         self.first: Expr = number(min(start)) if start else ZERO  # the place that is the first of the array
         self.place: Expr | None = None  # that to which a round puts an item
         self.fresh: list[tuple[Expr, Any]] = []
+        self.handed: list[Handed] = []  # items of earlier rounds that this one reads
         self.arms = len(session.arms)  # the branches on data around a round
 
-    def _take_apart(self, example: Any, starts: list[dict[int, Any]]) -> None:
-        """Keep the numbers of items that are tuples, lists or dictionaries by themselves."""
-        self.example = example
-        self.parts = tuple(Items(self.session, start, self.index, self.stop) for start in starts)
+    def _apart(self, value: Any) -> tuple[Outline, list[Any]]:
+        return taken_apart(value, lambda v: isinstance(v, NUMERIC) and not isinstance(v, PLAIN), self.there)
+
+    def _take_apart(self, outline: Outline, starts: list[dict[int, Any]]) -> None:
+        """Keep the numbers of items by themselves."""
+        self.outline = outline
+        self.parts = tuple(Items(self.session, start, self.index, self.stop, self.there) for start in starts)
 
     def begin(self) -> None:
         """A round begins."""
-        self.fresh, self.arms = [], len(self.session.arms)
+        self.fresh, self.handed, self.arms = [], [], len(self.session.arms)
         for part in self.parts:
             part.begin()
 
@@ -91,14 +99,10 @@ class Items:
         self.fresh.append((place, value))
         if isinstance(value, Array):  # one tensor, whoever reads it in this round or later
             value.buffer.settle(self.session.variable_of(lambda v: v is value))
-        if isinstance(value, STRUCTURES) and not self.start:
-            leaves = leaves_of(value)
-            if not self.parts:
-                self._take_apart(value, [{} for _ in leaves])
-            if outline(value) != outline(self.example):
-                raise self.stop("a list whose items are made in several ways")
-            for part, item in zip(self.parts, leaves, strict=True):
-                part.put(place, item)
+        elif isinstance(value, tuple):
+            for item in value:
+                if isinstance(item, Array):
+                    item.buffer.settle(self.session.variable_of(lambda v, item=item: v is item))
 
     def get(self, place: Expr) -> Any:
         """The item at a place."""
@@ -107,7 +111,8 @@ class Items:
             if there is place:
                 return value
         if self.parts:
-            return like(self.example, iter([part.get(place) for part in self.parts]))
+            self.handed.append(Handed(self.outline, [part.get(place) for part in self.parts], (place,)))
+            return self.handed[-1].value
         if isinstance(place, Number) and self.array is None and int(place.value) in self.given:
             return self.given[int(place.value)]
         if self.array is None:
@@ -118,6 +123,17 @@ class Items:
 
     def end(self) -> None:
         """A round ends: the numbers of what it put in are entered."""
+        if any(h.changed for h in self.handed):
+            raise self.stop("an item of a list that a later round changes")
+        for place, value in self.fresh if not self.start else ():
+            if is_made(value):
+                outline, numbers = self._apart(value)
+                if not self.parts or (not self.given and not alike(outline, self.outline)):
+                    self._take_apart(outline, [{} for _ in numbers])
+                if not numbers or not alike(outline, self.outline):
+                    raise self.stop("a list whose items are made in several ways")
+                for part, item in zip(self.parts, numbers, strict=True):
+                    part.put(place, item)
         for part in self.parts:
             part.end()
         for place, value in self.fresh if not self.parts else ():
@@ -127,8 +143,8 @@ class Items:
             rounds = self._rounds(place)
             if self.array is None or reduced(self.array.axes[0]) is not self._length(rounds):
                 self.array = self._array(given, rounds)
-            alike = self.array.axes[1:] == given.axes and self.array.buffer.dtype == given.buffer.dtype
-            if not alike:
+            fits = self.array.axes[1:] == given.axes and self.array.buffer.dtype == given.buffer.dtype
+            if not fits:
                 raise self.stop(MIXED)
             OPERATIONS["setitem"](self.array, size(minus(place, self.first)), given)
 
@@ -182,17 +198,17 @@ class Items:
 
     @property
     def kept(self) -> Any:
-        """What is left after the loop: the array of all items, or a structure of those of their parts; None of none."""
+        """What is left after the loop: the array of all items, or those of their parts; None of none."""
         if not self.parts:
             return self.array
         found = [part.kept for part in self.parts]
-        return None if any(f is None for f in found) else like(self.example, iter(found))
+        return None if any(f is None for f in found) else Together(self.outline, found)
 
     def outlived(self, known: Any) -> bool:
         """True if what was put in is an array that was there before the round, and may change after it."""
         if self.parts:
             return any(part.outlived(known) for part in self.parts)
-        return any(isinstance(v, Array) and v.buffer in known for _, v in self.fresh)
+        return any(isinstance(v, Array) and not v.scalar and v.buffer in known for _, v in self.fresh)
 
 
 def _refused(value: Any, name: str) -> Exception:
@@ -373,38 +389,70 @@ class SymbolicDict:
     __slots__ = ("array", "first")
     __class__ = class_of(lambda _: {1: 1})
 
-    def __init__(self, array: Any, first: Expr) -> None:
+    def __init__(self, array: SymbolicList, first: Expr) -> None:
         self.array, self.first = array, first
 
     def __getitem__(self, key: Any) -> Any:
         known = integer_of(key)
         if known is None:
             raise TraceError("a dictionary of symbolic length is asked for a key that is no whole number")
-        return item_of(self.array, size(minus(known, self.first)))
+        return self.array[size(minus(known, self.first))]
 
 
-def growing(session: Session, value: Any, index: Index, stop: Stop, known: bool) -> GrowingList | GrowingDict | None:
+def taken_apart(
+    value: Any, is_number: Callable[[Any], bool], there: Callable[[Any], bool]
+) -> tuple[Outline, list[Any]]:
+    """An item as its outline and the numbers in it.
+
+    Args:
+        is_number: whether a value may differ from item to item.
+        there: whether it was there before the loop.
+    """
+    numbers: list[Any] = []
+
+    def outline(part: Any, inside: tuple[int, ...]) -> Outline:
+        if id(part) in inside or not (is_number(part) or is_made(part)) or (inside and there(part)):
+            return Same(part)
+        if is_number(part):
+            numbers.append(part)
+            return NUMBER
+        around = (*inside, id(part))
+        if isinstance(part, dict):
+            return {n: outline(v, around) for n, v in part.items()}
+        if isinstance(part, (tuple, list)):
+            return remade(part, [outline(v, around) for v in part])
+        return Made(type(part), {n: outline(v, around) for n, v in attributes_of(part).items()})
+
+    return outline(value, ()), numbers
+
+
+def is_made(value: Any) -> bool:
+    """True for a tuple, a list, a dictionary, and for an object of the user's own."""
+    kind = type(value)
+    if kind in (list, dict) or isinstance(value, tuple):
+        return True
+    of_user = not (isinstance(value, (type, list, dict, set, *PLAIN)) or kind in STANDS_FOR)
+    return of_user and not library_of(kind.__module__)
+
+
+def growing(
+    session: Session, value: Any, index: Index, stop: Stop, there: Callable[[Any], bool], known: bool
+) -> GrowingList | GrowingDict | None:
     """A list or a dictionary as one that may grow from round to round; None for anything else.
 
     Args:
+        there: whether a value was there before the loop.
         known: that it grows.
     """
-    if type(value) is list and _alike(value):
-        return GrowingList(Items(session, dict(enumerate(value)), index, stop), len(value), known)
-    if type(value) is dict and all(type(k) is int for k in value) and _alike(list(value.values())):
-        return GrowingDict(Items(session, value, index, stop), known)
-    return None
-
-
-def _alike(values: list[Any]) -> bool:
-    """True for numbers and arrays, or tuples, lists and dictionaries of these that are made in one way."""
-    leaves = [leaf for v in values for leaf in leaves_of(v)]
-    return all(isinstance(leaf, NUMERIC) for leaf in leaves) and len({repr(outline(v)) for v in values}) < 2
-
-
-def outline(value: Any) -> Any:
-    """How an item is made, without its numbers."""
-    return mapped(lambda _: 0, value)
+    if type(value) not in (list, dict) or not all(type(k) is int for k in (value if type(value) is dict else ())):
+        return None
+    start = value if type(value) is dict else dict(enumerate(value))
+    if not all(isinstance(v, NUMERIC) for v in start.values()):
+        outlines = [taken_apart(v, lambda leaf: isinstance(leaf, NUMERIC), lambda _: False)[0] for v in start.values()]
+        if not all(type(v) in STRUCTURES for v in start.values()) or not all(alike(o, outlines[0]) for o in outlines):
+            return None
+    items = Items(session, start, index, stop, there)
+    return GrowingList(items, len(value), known) if type(value) is list else GrowingDict(items, known)
 
 
 def grown(value: GrowingList | GrowingDict, before: Any) -> Any:
@@ -414,7 +462,8 @@ def grown(value: GrowingList | GrowingDict, before: Any) -> Any:
     if items.place is None or kept is None:
         return before
     first = items.parts[0].first if items.parts else items.first
-    return SymbolicList(kept) if isinstance(value, GrowingList) else SymbolicDict(kept, first)
+    found = SymbolicList(kept)
+    return found if isinstance(value, GrowingList) else SymbolicDict(found, first)
 
 
 __all__ = ["GrowingDict", "GrowingList", "SymbolicDict", "growing", "grown"]

@@ -50,9 +50,12 @@ class Heap:
                 self.before[id(value)] = held
                 stack.extend(held.values())
 
-    def references(self, names: tuple[str, ...]) -> dict[int, list[Any]]:
-        """The places that hold a value, by its id: one of these names of the running function, or (object, key). None
-        of what is held elsewhere too, where nothing else can be put: in a tuple, or under another name."""
+    def references(self, names: tuple[str, ...]) -> tuple[dict[int, list[Any]], set[int]]:
+        """(the places that hold a value, by its id; the ids of all values).
+
+        A place is one of these names of the running function, or (object, key). Without what is held elsewhere too,
+        where nothing else can be put: in a tuple, or under another name.
+        """
         found: dict[int, list[Any]] = {}
         fixed: set[int] = set()
         running = frame = self.session.frame()
@@ -71,7 +74,7 @@ class Heap:
         for key, held in self.before.items():
             for k, value in held.items():
                 found.setdefault(id(value), []).append((key, k))
-        return {key: places for key, places in found.items() if key not in fixed}
+        return {key: places for key, places in found.items() if key not in fixed}, {*found, *fixed}
 
     def now(self) -> dict[int, Items]:
         """What those objects hold that have changed since."""

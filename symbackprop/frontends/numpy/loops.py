@@ -236,7 +236,7 @@ class Loop:
     def _find_growing(self) -> None:
         """The lists and dictionaries that the loop may give items to: those of which its own lines say so, and those
         that an object holds, as long as they are short."""
-        self.referred = self.heap.references(self.names)
+        self.referred, self.there = self.heap.references(self.names)
         for name in self.names:
             self._let_grow(self.origin.get(name), known=True)
         for held in list(self.heap.before.values()):
@@ -247,10 +247,14 @@ class Loop:
     def _let_grow(self, value: Any, *, known: bool) -> bool:
         """Put a list or a dictionary that may grow into all places that hold this one; False where that cannot be."""
         places = self.referred.get(id(value)) if type(value) in (list, dict) and id(value) not in self.plain else None
-        made = growing(self.session, value, self.index, self.stop, known) if places else None
+        made = growing(self.session, value, self.index, self.stop, self._was_there, known) if places else None
         if places and made is not None:
             self.growing |= dict.fromkeys(places, made)
         return made is not None
+
+    def _was_there(self, value: Any) -> bool:
+        """True for what the user's code can reach before the loop."""
+        return id(value) in self.there
 
     def _all_growing(self) -> list[GrowingList | GrowingDict]:
         return list({id(g): g for g in self.growing.values()}.values())
@@ -294,6 +298,7 @@ class Loop:
 
     def _prepare(self) -> None:
         """Put unknown numbers where a round finds what the rounds before have left."""
+        self.session.passes += 1
         self.start: Items = dict(self.origin)
         self.held: dict[int, Items] = {}
         for place, grows in self.growing.items():

@@ -48,7 +48,8 @@ def is_symbolic(value: Any) -> bool:
 def _len(value: Any) -> Any:
     if isinstance(value, (GrowingList, GrowingDict)):
         return value.length()
-    value = value.parts()[0] if isinstance(value, SymbolicList) else value
+    if isinstance(value, SymbolicList):
+        return size(value.length)
     if isinstance(value, Array):
         if not value.axes:
             raise as_numpy(TypeError("len() of unsized object"))

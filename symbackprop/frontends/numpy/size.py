@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import (
+    MINUS_ONE,
+    ONE,
     ZERO,
     Expr,
     Number,
@@ -20,22 +22,23 @@ from symbackprop.expression.build import (
     negate,
     number,
     power,
+    substitute,
     subtract,
 )
 from symbackprop.expression.sizes import Relation
 from symbackprop.frontends.numpy.dtypes import EXACT, near_integer, needs_floats
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
+from symbackprop.frontends.numpy.records import Handed, Together
 from symbackprop.frontends.numpy.registry import OPERATIONS
-from symbackprop.frontends.numpy.session import as_int, as_numpy, asked_by_user, current, must_know, reduced
+from symbackprop.frontends.numpy.session import as_int, as_numpy, asked_by_user, current, is_so, must_know, reduced
 from symbackprop.frontends.numpy.symbolic import class_of, stands_for
-from symbackprop.frontends.structures import leaves_of, mapped
 from symbackprop.rendering.text import to_text
 
 
 def _needs_number(value: Any, name: str) -> Exception:
     parts = [e for e in map(size_expr, getattr(value, "bounds", (value,))) if e is not None]
     parts += [value.length] if isinstance(value, SymbolicItems) else []
-    parts += list(value.parts()[0].axes) if isinstance(value, SymbolicList) else []
+    parts += [value.length] if isinstance(value, SymbolicList) else []
     return NeedsConcreteSizes("a number is needed here, not a symbolic size", size_symbols(*parts))
 
 
@@ -244,51 +247,43 @@ class SymbolicItems:
         raise NeedsConcreteSizes("a loop over a symbolic range", size_symbols(self.length))
 
 
-def item_of(array: Any, key: Any) -> Any:
-    """An item of arrays that hold the items of a list along their first axes: of a tuple of arrays a tuple."""
-    return mapped(lambda a: a[key], array)
-
-
 @stands_for(list, "a list of symbolic length", _needs_number)
 class SymbolicList:
-    """A list of numbers, of arrays of one shape, or of tuples or dictionaries of these, of symbolic length.
+    """A list of symbolic length: of numbers, of arrays of one shape, or of what is made of these.
 
     Args:
-        array: the items lie along its first axis; for tuples and dictionaries a structure of arrays.
+        whole: the items lie along the first axis of an array, or of several.
     """
 
-    __slots__ = ("back", "front", "whole")
+    __slots__ = ("back", "front", "handed", "whole")
     __class__ = class_of(lambda _: [1])
 
-    def __init__(self, array: Any) -> None:
-        self.whole = array
+    def __init__(self, whole: Any) -> None:
+        self.whole = whole
         self.front: Any = 0  # how many items are taken from the front, and from the end
         self.back: Any = 0
+        self.handed: list[Handed] = []  # items that the user's code may have changed since
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.alone())
 
-    @property
-    def array(self) -> Any:
-        """The items that are left."""
-        if self._untouched:
+    def left(self) -> Any:
+        """What holds the items that are left."""
+        if type(self.front) is type(self.back) is int and self.front == self.back == 0:
             return self.whole
-        return item_of(self.whole, slice(self.front, size(leaves_of(self.whole)[0].axes[0]) - self.back))
+        return _part(self.whole, slice(self.front, size(_length(self.whole)) - self.back))
 
     @property
-    def _untouched(self) -> bool:
-        return type(self.front) is type(self.back) is int and self.front == self.back == 0
-
-    def parts(self) -> list[Any]:
-        """The arrays that hold the items."""
-        return leaves_of(self.array)
+    def length(self) -> Expr:
+        """How many items are left."""
+        return _length(self.left())
 
     def alone(self) -> Any:
         """The one array that holds the items."""
-        array = self.array
-        if isinstance(array, (tuple, list, dict)):
+        left = self.left()
+        if isinstance(left, Together):
             raise TraceError("a list of tuples, of symbolic length, cannot be traced where an array is needed")
-        return array
+        return left
 
     def pop(self, place: Any = -1) -> Any:
         """Take the last item, or the first one, from the list."""
@@ -296,13 +291,60 @@ class SymbolicList:
             raise TraceError("an item out of the middle of a list of symbolic length cannot be taken")
         if place == 0:
             self.front = self.front + 1
-            return item_of(self.whole, self.front - 1)
+            return self._item(self.whole, self.front - 1)
         self.back = self.back + 1
-        return item_of(self.whole, size(leaves_of(self.whole)[0].axes[0]) - self.back)
+        return self._item(self.whole, size(_length(self.whole)) - self.back)
 
     def __getitem__(self, key: Any) -> Any:
-        found = item_of(self.array, key)
-        return SymbolicList(found) if isinstance(key, slice) else found
+        if isinstance(key, slice):
+            if any(h.changed for h in self.handed):
+                raise self._changed()
+            return SymbolicList(_part(self.left(), key))
+        return self._item(self.left(), key)
+
+    def _item(self, items: Any, key: Any) -> Any:
+        if not isinstance(items, Together):
+            return items[key]
+        session = current()
+        place = reduced(key.expr if isinstance(key, Size) else number(key) if isinstance(key, int) else key.read()(()))
+        if is_so("<", place, ZERO):
+            place = reduced(add(place, _length(items)))
+        loop = session.loops[-1] if session.loops else None
+        when = (loop, session.passes, place)
+        for earlier in self.handed:
+            if earlier.when == when:
+                return earlier.value
+            if earlier.changed and not (earlier.when[::2] == when[::2] and _once(session.loops, place)):
+                raise self._changed()
+            if earlier.when[:2] == when[:2] and is_so("==", earlier.when[2], place) is not False:
+                raise self._changed()  # it may be the same item, of which each would have a copy
+        found = Handed(items.outline, [a[key] for a in items.arrays], when)
+        self.handed.append(found)
+        return found.value
+
+    def _changed(self) -> Exception:
+        return NeedsConcreteSizes(
+            "an item of a list of symbolic length that may be changed, and is read again", size_symbols(self.length)
+        )
+
+
+def _length(items: Any) -> Expr:
+    """How many items lie in an array, or in several."""
+    length: Expr = (items.arrays[0] if isinstance(items, Together) else items).axes[0]
+    return length
+
+
+def _part(items: Any, key: slice) -> Any:
+    return items.part(key) if isinstance(items, Together) else items[key]
+
+
+def _once(loops: list[Any], place: Expr) -> bool:
+    """True if no two rounds of the loops that run name the same place."""
+    if len(loops) != 1:
+        return False
+    index = loops[0].index
+    step = reduced(subtract(substitute(place, {index: add(index, ONE)}), place))
+    return step is ONE or step is MINUS_ONE
 
 
 def size(expr: Expr) -> Any:
