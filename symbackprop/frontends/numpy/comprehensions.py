@@ -86,6 +86,8 @@ class _Round:
         asked: Any = True if test is None else test(item)
         condition = condition_of(asked)
         result = value(item) if condition is not None or asked else None
+        if result is None and test is None:
+            raise self.stop()
         if result is not None and not isinstance(result, (Array, Size, int, float, np.generic)):
             raise self.stop()
         values = self._along(as_array(0.0 if result is None else result))

@@ -35,7 +35,7 @@ from symbackprop.frontends.numpy.operands import as_array, integer_of
 from symbackprop.frontends.numpy.records import NUMBER, PLAIN, Handed, Made, Outline, Same, Together, alike
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import Session, holds, is_so, minus, reduced
-from symbackprop.frontends.numpy.size import Size, SymbolicList, size
+from symbackprop.frontends.numpy.size import Size, Slots, SymbolicList, size
 from symbackprop.frontends.numpy.state import attributes_of
 from symbackprop.frontends.numpy.symbolic import STANDS_FOR, class_of, stands_for
 from symbackprop.frontends.structures import remade
@@ -374,6 +374,33 @@ class GrowingDict(_Grows):
         return known
 
 
+@stands_for(list, "a list in a loop over a symbolic range", _refused)
+class GrowingSlots(GrowingDict):
+    """A list that has its length, and is filled place by place: [None] * n.
+
+    Args:
+        whole: how long it is.
+    """
+
+    __slots__ = ("whole",)
+    __class__ = class_of(lambda _: [1])
+
+    def __init__(self, entries: Items, whole: Expr) -> None:
+        super().__init__(entries, known=True)
+        self.whole = whole
+
+    def length(self) -> Any:
+        """len() of it."""
+        return size(self.whole)
+
+    def _place(self, key: Any) -> Expr:
+        known = super()._place(key)
+        negative = is_so("<", known, ZERO)
+        if negative is None:
+            raise self.entries.stop("a subscript of a list that may be negative")
+        return reduced(add(self.whole, known)) if negative else known
+
+
 def _no_dict(value: Any, name: str) -> Exception:
     return TraceError(f"{name} of a dictionary of symbolic length cannot be traced")
 
@@ -444,6 +471,8 @@ def growing(
         there: whether a value was there before the loop.
         known: that it grows.
     """
+    if type(value) is Slots:
+        return GrowingSlots(Items(session, value.held, index, stop, there), value.length)
     if type(value) not in (list, dict) or not all(type(k) is int for k in (value if type(value) is dict else ())):
         return None
     start = value if type(value) is dict else dict(enumerate(value))
@@ -463,6 +492,10 @@ def grown(value: GrowingList | GrowingDict, before: Any) -> Any:
         return before
     first = items.parts[0].first if items.parts else items.first
     found = SymbolicList(kept)
+    if isinstance(value, GrowingSlots):
+        if first is not ZERO or reduced(found.length) is not reduced(value.whole):
+            raise items.stop("a list that is filled in some places alone")
+        return found
     return found if isinstance(value, GrowingList) else SymbolicDict(found, first)
 
 

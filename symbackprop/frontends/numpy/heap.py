@@ -16,7 +16,7 @@ from typing import Any
 from symbackprop.frontends.numpy.library import library_of
 from symbackprop.frontends.numpy.masked import Masked
 from symbackprop.frontends.numpy.session import Session
-from symbackprop.frontends.numpy.size import SymbolicList
+from symbackprop.frontends.numpy.size import Slots, SymbolicList
 from symbackprop.frontends.numpy.state import attributes_of
 from symbackprop.frontends.numpy.symbolic import STAND_INS
 
@@ -128,6 +128,8 @@ def items_of(value: Any) -> Items | None:
             return {"cell_contents": value.cell_contents}
         except ValueError:
             return {}
+    if kind is Slots:
+        return dict(value.held)
     if kind is SymbolicList:
         return {"front": value.front, "back": value.back}
     if kind is Masked:
@@ -148,6 +150,8 @@ def put(value: Any, items: Items) -> None:
         dict.update(value, {k: v for k, v in items.items() if not _is_attribute(k)})
         for (_, name), held in ((k, v) for k, v in items.items() if _is_attribute(k)):
             object.__setattr__(value, name, held)
+    elif type(value) is Slots:
+        value.held = dict(items)
     elif isinstance(value, list):
         list.__setitem__(value, slice(None), [items[k] for k in range(len(items))])
     elif isinstance(value, deque):

@@ -86,7 +86,7 @@ from symbackprop.frontends.numpy.session import (
     reduced,
     value_of,
 )
-from symbackprop.frontends.numpy.size import Size, SymbolicItems
+from symbackprop.frontends.numpy.size import Size, Slots, SymbolicItems
 
 MOST_PASSES = 8
 GROWS = "an object that grows or shrinks in a loop over a symbolic range"
@@ -238,15 +238,17 @@ class Loop:
         that an object holds, as long as they are short."""
         self.referred, self.there = self.heap.references(self.names)
         for name in self.names:
-            self._let_grow(self.origin.get(name), known=True)
+            value = self.origin.get(name)
+            self._let_grow(value, known=type(value) is list and not value)
         for held in list(self.heap.before.values()):
             for value in held.values():
-                if type(value) in (list, dict) and len(value) <= 1:
+                if type(value) is Slots or (type(value) in (list, dict) and len(value) <= 1):
                     self._let_grow(value, known=False)
 
     def _let_grow(self, value: Any, *, known: bool) -> bool:
         """Put a list or a dictionary that may grow into all places that hold this one; False where that cannot be."""
-        places = self.referred.get(id(value)) if type(value) in (list, dict) and id(value) not in self.plain else None
+        may_grow = type(value) in (list, dict, Slots) and id(value) not in self.plain
+        places = self.referred.get(id(value)) if may_grow else None
         made = growing(self.session, value, self.index, self.stop, self._was_there, known) if places else None
         if places and made is not None:
             self.growing |= dict.fromkeys(places, made)

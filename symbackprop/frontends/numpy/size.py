@@ -38,7 +38,7 @@ from symbackprop.rendering.text import to_text
 def _needs_number(value: Any, name: str) -> Exception:
     parts = [e for e in map(size_expr, getattr(value, "bounds", (value,))) if e is not None]
     parts += [value.length] if isinstance(value, SymbolicItems) else []
-    parts += [value.length] if isinstance(value, SymbolicList) else []
+    parts += [value.length] if isinstance(value, (SymbolicList, Slots)) else []
     return NeedsConcreteSizes("a number is needed here, not a symbolic size", size_symbols(*parts))
 
 
@@ -99,6 +99,8 @@ class Size:
         return _both(other, self, subtract, "subtract")
 
     def __mul__(self, other: Any) -> Any:
+        if type(other) is list and len(other) == 1 and other[0] is None:
+            return Slots(self.expr)
         if isinstance(other, (list, tuple)):
             _concrete(self.expr, "a sequence is repeated a symbolic number of times")
         return _both(self, other, multiply, "multiply")
@@ -345,6 +347,30 @@ def _once(loops: list[Any], place: Expr) -> bool:
     index = loops[0].index
     step = reduced(subtract(substitute(place, {index: add(index, ONE)}), place))
     return step is ONE or step is MINUS_ONE
+
+
+@stands_for(list, "a list of symbolic length that is not filled yet", _needs_number)
+class Slots:
+    """[None] * n: a list that a loop is to fill."""
+
+    __slots__ = ("held", "length")
+    __class__ = class_of(lambda _: [1])
+
+    def __init__(self, length: Expr) -> None:
+        self.length = length
+        self.held: dict[int, Any] = {}  # what is put to places that are numbers
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.held[self._place(key)]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.held[self._place(key)] = value
+
+    def _place(self, key: Any) -> int:
+        known = as_int(key.expr) if isinstance(key, Size) else key
+        if type(known) is not int or is_so("<", number(known), self.length) is not True or known < 0:
+            raise _needs_number(self, "__getitem__")
+        return known
 
 
 def size(expr: Expr) -> Any:
