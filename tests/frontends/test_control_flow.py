@@ -375,6 +375,40 @@ def short_lists_that_do_not_grow(u):
     return total, held.few[-1]
 
 
+def listed_in_steps(u):
+    held = Held()
+
+    def step(v):
+        held.few[0] = np.tanh(held.few[0] + v)
+        held.put(v)
+        return held.few[0], 2 * v
+
+    outs = [step(v) for v in u]
+    total = 0.0
+    for k in range(len(u)):
+        h, twice = outs[k]
+        total = total + h * twice
+    return total, held.items[0]["v"]
+
+
+def filled_place_by_place(u):
+    states = [None] * (len(u) + 1)
+    states[0] = 0.5
+    back = [None] * len(u)
+    for t in range(len(u)):
+        states[t + 1] = np.tanh(states[t] + u[t])
+    for t in reversed(range(len(u))):
+        back[t] = u[t] * states[t + 1]
+    return states[len(u)], np.array(back)
+
+
+def filled_in_some_places(u):
+    states = [None] * (len(u) + 2)
+    for t in range(len(u)):
+        states[t + 1] = u[t]
+    return states[1]
+
+
 def two_names_of_a_list(u):
     held = Held()
     items = held.named["kept"]
@@ -424,8 +458,16 @@ FOLLOWED = [
     taken_from_both_ends,
     until_nothing_is_left,
     short_lists_that_do_not_grow,
+    listed_in_steps,
+    filled_place_by_place,
 ]  # states, lists and arrays that each round reads: recurrences
-CHANGED = [two_names_of_a_list, items_that_are_changed, the_item_before_is_changed, taken_by_twos]
+CHANGED = [
+    filled_in_some_places,
+    two_names_of_a_list,
+    items_that_are_changed,
+    the_item_before_is_changed,
+    taken_by_twos,
+]
 CARRIED = [from_none, another_function, another_attribute, used_up]
 
 

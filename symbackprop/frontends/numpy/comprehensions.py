@@ -16,6 +16,7 @@ from symbackprop.expression.build import (
 from symbackprop.frontends.numpy.array import Array, Journal, array
 from symbackprop.frontends.numpy.branches import condition_of, kept
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
+from symbackprop.frontends.numpy.growing import growing, is_made
 from symbackprop.frontends.numpy.heap import Heap
 from symbackprop.frontends.numpy.loops import Loop
 from symbackprop.frontends.numpy.masked import selected
@@ -79,7 +80,7 @@ class _Round:
 
     def listed(self, value: Callable[[Any], Any], test: Callable[[Any], Any] | None) -> Any:
         """The values as an array, under a mask where there is a filter."""
-        heap, journal = Heap(self.session), Journal(self.place)
+        heap, journal, memory = Heap(self.session), Journal(self.place), self.session.memory()
         self.session.journals.append(journal)
         self.session.loops.append(self)
         item = self.items.item(self.index)
@@ -88,11 +89,21 @@ class _Round:
         result = value(item) if condition is not None or asked else None
         if result is None and test is None:
             raise self.stop()
+        if self.session.journals.pop() is not journal:
+            raise self.stop("a comprehension over a symbolic range that is left by an exception")
+        changed = heap.now()
+        if journal.before or changed or is_made(result):
+            if test is not None:
+                raise self.stop("a comprehension over a symbolic range that changes something")
+            heap.restore(changed)
+            for buffer, state in journal.before.items():
+                buffer.restore(state)
+            self.session.recall(memory)
+            self.session.loops.pop()
+            return _Listing(self.items).listed(value)
         if result is not None and not isinstance(result, (Array, Size, int, float, np.generic)):
             raise self.stop()
         values = self._along(as_array(0.0 if result is None else result))
-        if self.session.journals.pop() is not journal or journal.before or heap.now():
-            raise self.stop("a comprehension over a symbolic range that changes something")
         found: Any = SymbolicList(values)
         if condition is not None or result is None:
             if values.ndim > 1:
@@ -116,6 +127,30 @@ class _Round:
             )
 
         return array((self.index.size, *value.axes), entries, value.dtype)
+
+
+class _Listing(Loop):
+    """A comprehension whose rounds change something, or whose values are tuples: a loop that puts them into a list."""
+
+    def __init__(self, items: SymbolicItems) -> None:
+        super().__init__(items, ("values",), True, ())
+        self.values: Any = []
+
+    def _locals(self) -> dict[Any, Any]:
+        return {"values": self.values}
+
+    def _find_growing(self) -> None:
+        super()._find_growing()
+        made = growing(self.session, [], self.index, self.stop, self._was_there, True)
+        assert made is not None, "an empty list may grow"
+        self.growing["values"] = made
+
+    def listed(self, value: Callable[[Any], Any]) -> Any:
+        """The list of the values."""
+        for item in self:
+            self.values = self.before("values")
+            self.values.append(value(item))
+        return self.after("values")
 
 
 # --- functions of NumPy that call the user's, again and again -----------------------------------------------------

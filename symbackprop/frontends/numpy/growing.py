@@ -97,12 +97,13 @@ class Items:
             raise self.stop("a list that gets several items in a round")
         self.place = place
         self.fresh.append((place, value))
-        if isinstance(value, Array):  # one tensor, whoever reads it in this round or later
+        for item in value if isinstance(value, tuple) else (value,):
+            self._settle(item)
+
+    def _settle(self, value: Any) -> None:
+        """Let an array be one tensor, whoever reads it in this round or later."""
+        if isinstance(value, Array):
             value.buffer.settle(self.session.variable_of(lambda v: v is value))
-        elif isinstance(value, tuple):
-            for item in value:
-                if isinstance(item, Array):
-                    item.buffer.settle(self.session.variable_of(lambda v, item=item: v is item))
 
     def get(self, place: Expr) -> Any:
         """The item at a place."""
@@ -499,4 +500,4 @@ def grown(value: GrowingList | GrowingDict, before: Any) -> Any:
     return found if isinstance(value, GrowingList) else SymbolicDict(found, first)
 
 
-__all__ = ["GrowingDict", "GrowingList", "SymbolicDict", "growing", "grown"]
+__all__ = ["GrowingDict", "GrowingList", "SymbolicDict", "growing", "grown", "is_made"]

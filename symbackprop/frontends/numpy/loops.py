@@ -48,7 +48,7 @@ from symbackprop.frontends.numpy.array import Array, Buffer, Journal, array, has
 from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import integers_fit
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
-from symbackprop.frontends.numpy.growing import GrowingDict, GrowingList, growing, grown
+from symbackprop.frontends.numpy.growing import GrowingDict, GrowingList, growing, grown, is_made
 from symbackprop.frontends.numpy.heap import Heap, Items, put
 from symbackprop.frontends.numpy.infinity import MINUS_INFINITY, is_infinite
 from symbackprop.frontends.numpy.opaque import Unsettled
@@ -194,6 +194,7 @@ class Loop:
             yield self.symbolic.item(self.index)
             for items in self._all_growing():
                 items.entries.end()
+            self._must_lie_in_one_list()
             if session.loops[-1] is not self or session.journals.pop() is not self.journal:
                 raise self.stop("a loop that is left by an exception")
             names, objects = self._locals(), self.heap.now()
@@ -260,6 +261,12 @@ class Loop:
 
     def _all_growing(self) -> list[GrowingList | GrowingDict]:
         return list({id(g): g for g in self.growing.values()}.values())
+
+    def _must_lie_in_one_list(self) -> None:
+        """Refuse an object that a round puts into several lists: what is changed by way of one shows in the others."""
+        put_in = [id(v) for g in self._all_growing() for _, v in g.entries.fresh if is_made(v) and type(v) is not tuple]
+        if len(set(put_in)) < len(put_in):
+            raise self.stop("an object that is put into several lists")
 
     def _found_to_grow(self, objects: Mapping[int, Items]) -> list[Any] | None:
         """The lists that a round has given items to, and that were not taken for such; None if all is as it was taken

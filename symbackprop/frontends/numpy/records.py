@@ -46,7 +46,7 @@ def filled(outline: Outline, numbers: Iterator[Any]) -> Any:
         case Same(value):
             return value
         case Made(kind, attributes):
-            made = object.__new__(kind)
+            made: Any = object.__new__(kind)
             for name, part in attributes.items():
                 object.__setattr__(made, name, filled(part, numbers))
             return made
