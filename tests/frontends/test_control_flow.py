@@ -418,6 +418,24 @@ def two_names_of_a_list(u):
     return sum(items)
 
 
+def one_object_in_two_lists(u):
+    held, others = Held(), []
+    for v in u:
+        held.put(v)
+        others.append(held.items[-1])
+    for item in held.items:
+        item["v"] = 0.0
+    return sum(item["v"] for item in others)
+
+
+def a_list_in_items_of_another(u):
+    held = Held()
+    for v in u:
+        held.put(v)
+        held.items[-1]["all"] = held.named["kept"]
+    return held.items[0]["all"][-1]
+
+
 def items_that_are_changed(u):
     held, total = Held(), 0.0
     for v in u:

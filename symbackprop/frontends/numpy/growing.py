@@ -75,7 +75,12 @@ class Items:
         self.arms = len(session.arms)  # the branches on data around a round
 
     def _apart(self, value: Any) -> tuple[Outline, list[Any]]:
-        return taken_apart(value, lambda v: isinstance(v, NUMERIC) and not isinstance(v, PLAIN), self.there)
+        def is_number(part: Any) -> bool:
+            if isinstance(part, _Grows):
+                raise self.stop("a list that grows, and is held by an item of another one")
+            return isinstance(part, NUMERIC) and not isinstance(part, PLAIN)
+
+        return taken_apart(value, is_number, self.there)
 
     def _take_apart(self, outline: Outline, starts: list[dict[int, Any]]) -> None:
         """Keep the numbers of items by themselves."""
