@@ -402,6 +402,15 @@ def filled_place_by_place(u):
     return states[len(u)], np.array(back)
 
 
+def pairs_after_a_first_one(u):
+    h = 0.5 * u[0]
+    kept = [(h, u[0])]
+    for v in u:
+        h = np.tanh(kept[-1][0] + v)
+        kept.append((h, v))
+    return kept[-1][0], kept[1][1]
+
+
 def filled_in_some_places(u):
     states = [None] * (len(u) + 2)
     for t in range(len(u)):
@@ -419,13 +428,15 @@ def two_names_of_a_list(u):
 
 
 def one_object_in_two_lists(u):
-    held, others = Held(), []
+    held, others, total = Held(), [], 0.0
     for v in u:
         held.put(v)
         others.append(held.items[-1])
     for item in held.items:
         item["v"] = 0.0
-    return sum(item["v"] for item in others)
+    for item in others:
+        total = total + item["v"]
+    return total
 
 
 def a_list_in_items_of_another(u):
@@ -477,11 +488,14 @@ FOLLOWED = [
     until_nothing_is_left,
     short_lists_that_do_not_grow,
     listed_in_steps,
+    pairs_after_a_first_one,
     filled_place_by_place,
 ]  # states, lists and arrays that each round reads: recurrences
 CHANGED = [
     filled_in_some_places,
     two_names_of_a_list,
+    one_object_in_two_lists,
+    a_list_in_items_of_another,
     items_that_are_changed,
     the_item_before_is_changed,
     taken_by_twos,

@@ -62,11 +62,13 @@ class Items:
         self.given = start
         self.parts: tuple[Items, ...] = ()  # the numbers of items that are made of several
         self.outline: Outline = None  # and how these are made
-        made = {k: self._apart(v) for k, v in start.items() if is_made(v)}
+        made = {k: self._apart(v, lambda _: False) for k, v in start.items() if is_made(v)}
         if made:
             columns = zip(*(numbers for _, numbers in made.values()), strict=True)
             self._take_apart(next(iter(made.values()))[0], [dict(zip(made, c, strict=True)) for c in columns])
         self.start = {} if made else {k: as_array(v) for k, v in start.items()}
+        for value in self.start.values():
+            self._settle(value)  # its equation comes before those of the rounds
         self.array: Array | None = None
         self.first: Expr = number(min(start)) if start else ZERO  # the place that is the first of the array
         self.place: Expr | None = None  # that to which a round puts an item
@@ -74,13 +76,13 @@ class Items:
         self.handed: list[Handed] = []  # items of earlier rounds that this one reads
         self.arms = len(session.arms)  # the branches on data around a round
 
-    def _apart(self, value: Any) -> tuple[Outline, list[Any]]:
+    def _apart(self, value: Any, there: Callable[[Any], bool]) -> tuple[Outline, list[Any]]:
         def is_number(part: Any) -> bool:
             if isinstance(part, _Grows):
                 raise self.stop("a list that grows, and is held by an item of another one")
             return isinstance(part, NUMERIC) and not isinstance(part, PLAIN)
 
-        return taken_apart(value, is_number, self.there)
+        return taken_apart(value, is_number, there)
 
     def _take_apart(self, outline: Outline, starts: list[dict[int, Any]]) -> None:
         """Keep the numbers of items by themselves."""
@@ -133,10 +135,10 @@ class Items:
             raise self.stop("an item of a list that a later round changes")
         for place, value in self.fresh if not self.start else ():
             if is_made(value):
-                outline, numbers = self._apart(value)
-                if not self.parts or (not self.given and not alike(outline, self.outline)):
+                outline, numbers = self._apart(value, self.there)
+                if not self.given and not (self.parts and alike(outline, self.outline)):
                     self._take_apart(outline, [{} for _ in numbers])
-                if not numbers or not alike(outline, self.outline):
+                if not self.parts or not alike(outline, self.outline):
                     raise self.stop("a list whose items are made in several ways")
                 for part, item in zip(self.parts, numbers, strict=True):
                     part.put(place, item)

@@ -203,6 +203,7 @@ class Loop:
                 self._undo(objects, memory)
                 if not all(self._let_grow(value, known=True) for value in found):
                     raise self.stop(GROWS)
+                memory = session.memory()
                 continue
             (changed, lost), written = self._changed(names, objects), self._written()
             complete = not self._new(changed) and lost <= self.lost and not written and not self._arrived()

@@ -100,6 +100,18 @@ def _is(value: Any, outline: Outline, numbers: Iterator[Any]) -> bool:
     return len(value) == len(outline) and all(_is(v, o, numbers) for v, o in zip(value, outline, strict=True))
 
 
+def is_fixed(outline: Outline) -> bool:
+    """True for items that cannot be changed: numbers, and tuples of these."""
+    match outline:
+        case Varying() | Same():
+            return True
+        case Made():
+            return False
+        case tuple():
+            return all(map(is_fixed, outline))
+    return False
+
+
 class Together:
     """The items of a list: their outline, and for each number in it the array of all items' numbers."""
 
@@ -111,4 +123,4 @@ class Together:
         return Together(self.outline, [a[key] for a in self.arrays])
 
 
-__all__ = ["NUMBER", "PLAIN", "Handed", "Made", "Outline", "Same", "Together", "alike", "filled"]
+__all__ = ["NUMBER", "PLAIN", "Handed", "Made", "Outline", "Same", "Together", "alike", "filled", "is_fixed"]

@@ -28,7 +28,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.sizes import Relation
 from symbackprop.frontends.numpy.dtypes import EXACT, near_integer, needs_floats
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
-from symbackprop.frontends.numpy.records import Handed, Together
+from symbackprop.frontends.numpy.records import Handed, Together, filled, is_fixed
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import as_int, as_numpy, asked_by_user, current, is_so, must_know, reduced
 from symbackprop.frontends.numpy.symbolic import class_of, stands_for
@@ -307,6 +307,8 @@ class SymbolicList:
     def _item(self, items: Any, key: Any) -> Any:
         if not isinstance(items, Together):
             return items[key]
+        if is_fixed(items.outline):
+            return filled(items.outline, iter([a[key] for a in items.arrays]))
         session = current()
         place = reduced(key.expr if isinstance(key, Size) else number(key) if isinstance(key, int) else key.read()(()))
         if is_so("<", place, ZERO):
