@@ -336,16 +336,174 @@ def blocks_that_overlap(u):
     return out
 
 
+class Held:
+    """What loops give to the lists and dictionaries of an object."""
+
+    def __init__(self):
+        self.items, self.named, self.few = [], {"kept": []}, [2.0]
+
+    def put(self, v):
+        self.items.append({"v": v, "twice": 2 * v, "rate": 0.5})
+        self.named["kept"].append(v)
+
+
+def taken_from_both_ends(u):
+    held, first, last = Held(), 0.0, 0.0
+    for v in u:
+        held.put(v)
+    for k in range(len(u)):
+        item = held.items.pop()
+        first = first + item["rate"] * item["twice"] * u[k]
+        last = last * 0.5 + held.named["kept"].pop(0)
+    return first + len(held.items), last
+
+
+def until_nothing_is_left(u):
+    held, total = Held(), 0.0
+    for v in u:
+        held.put(v)
+    while len(held.items) > 0:
+        total = 0.5 * total + held.items.pop()["v"]
+    return total
+
+
+def short_lists_that_do_not_grow(u):
+    held, total = Held(), 0.0
+    for v in u:
+        held.few[0] = held.few[0] + v
+        total = total + v * len(held.few) * sum(1.0 for _ in held.few)
+    return total, held.few[-1]
+
+
+def listed_in_steps(u):
+    held = Held()
+
+    def step(v):
+        held.few[0] = np.tanh(held.few[0] + v)
+        held.put(v)
+        return held.few[0], 2 * v
+
+    outs = [step(v) for v in u]
+    total = 0.0
+    for k in range(len(u)):
+        h, twice = outs[k]
+        total = total + h * twice
+    return total, held.items[0]["v"]
+
+
+def filled_place_by_place(u):
+    states = [None] * (len(u) + 1)
+    states[0] = 0.5
+    back = [None] * len(u)
+    for t in range(len(u)):
+        states[t + 1] = np.tanh(states[t] + u[t])
+    for t in reversed(range(len(u))):
+        back[t] = u[t] * states[t + 1]
+    return states[len(u)], np.array(back)
+
+
+def pairs_after_a_first_one(u):
+    h = 0.5 * u[0]
+    kept = [(h, u[0])]
+    for v in u:
+        h = np.tanh(kept[-1][0] + v)
+        kept.append((h, v))
+    return kept[-1][0], kept[1][1]
+
+
+def filled_in_some_places(u):
+    states = [None] * (len(u) + 2)
+    for t in range(len(u)):
+        states[t + 1] = u[t]
+    return states[1]
+
+
+def two_names_of_a_list(u):
+    held = Held()
+    items = held.named["kept"]
+    for v in u:
+        held.put(v)
+        items.append(v)
+    return sum(items)
+
+
+def one_object_in_two_lists(u):
+    held, others, total = Held(), [], 0.0
+    for v in u:
+        held.put(v)
+        others.append(held.items[-1])
+    for item in held.items:
+        item["v"] = 0.0
+    for item in others:
+        total = total + item["v"]
+    return total
+
+
+def a_list_in_items_of_another(u):
+    held = Held()
+    for v in u:
+        held.put(v)
+        held.items[-1]["all"] = held.named["kept"]
+    return held.items[0]["all"][-1]
+
+
+def items_that_are_changed(u):
+    held, total = Held(), 0.0
+    for v in u:
+        held.put(v)
+    for k in range(len(u)):
+        held.items[k]["v"] = held.items[k]["v"] + 1.0
+    for k in range(len(u)):
+        total = total + held.items[k]["v"]
+    return total
+
+
+def the_item_before_is_changed(u):
+    held = Held()
+    held.items.append({"v": 1.0, "twice": 2.0, "rate": 0.5})
+    for v in u:
+        held.items[-1]["v"] = v
+        held.put(v)
+    return held.items[0]["v"]
+
+
+def taken_by_twos(u):
+    held, total = Held(), 0.0
+    for v in u:
+        held.put(v)
+    while held.items:
+        total = total + held.items.pop()["v"]
+        if held.items:
+            held.items.pop()
+    return total
+
+
 FOLLOWED = [
     recurrence,
     grows,
     neighbours,
     blocks_that_overlap,
+    from_a_number,
+    taken_from_both_ends,
+    until_nothing_is_left,
+    short_lists_that_do_not_grow,
+    listed_in_steps,
+    pairs_after_a_first_one,
+    filled_place_by_place,
 ]  # states, lists and arrays that each round reads: recurrences
-CARRIED = [from_none, from_a_number, another_function, another_attribute, used_up]
+CHANGED = [
+    filled_in_some_places,
+    two_names_of_a_list,
+    one_object_in_two_lists,
+    a_list_in_items_of_another,
+    items_that_are_changed,
+    the_item_before_is_changed,
+    taken_by_twos,
+]
+CARRIED = [from_none, another_function, another_attribute, used_up]
 
 
-@pytest.mark.parametrize("function", [*CARRIED, stops_early], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("function", [*CARRIED, *CHANGED, stops_early], ids=lambda f: f.__name__)
 def test_rounds_that_depend_on_each_other_ask_for_concrete_sizes(function):
     with pytest.raises(NeedsConcreteSizes) as caught:
         same_as_numpy(function)

@@ -38,7 +38,7 @@ from symbackprop.frontends.numpy.elementwise import truth
 from symbackprop.frontends.numpy.heap import Heap, Items, put
 from symbackprop.frontends.numpy.masked import Masked, selected
 from symbackprop.frontends.numpy.opaque import Opaque, Unsettled
-from symbackprop.frontends.numpy.operands import as_array
+from symbackprop.frontends.numpy.operands import as_array, widened
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import Content, current, defined_as, guarded
 from symbackprop.frontends.numpy.size import Size
@@ -199,7 +199,7 @@ class Branch:
     def _numbers(self, first: Any, second: Any, name: str) -> Any:
         assert self.condition is not None
         a, b = as_array(first), as_array(second)
-        a, b = _widened(a, b), _widened(b, a)
+        a, b = widened(a, b), widened(b, a)
         if a.axes != b.axes:
             return self._unsettled(name)
         kind = joint_type((a.dtype, a.buffer.weak), (b.dtype, b.buffer.weak))
@@ -216,16 +216,6 @@ class Branch:
     def _unsettled(self, name: str) -> Unsettled:
         shown = "the result of a function" if name.startswith("__") else name
         return Unsettled(f"{shown}, on which the two ways of the branch on data in {self.place} do not agree,", HELP)
-
-
-def _widened(value: Array, other: Array) -> Array:
-    """A number of Python's own beside an array as an array of its shape: 0.0 where the other way has x[t - 1].
-
-    Where the shape itself is asked for, NumPy says otherwise: then its numbers differ from the equations'.
-    """
-    if value.axes or not value.buffer.weak or not other.axes:
-        return value
-    return array(other.axes, lambda _: value.read()(()), other.dtype)
 
 
 def _either(condition: Expr, first: Content, second: Content) -> Content:

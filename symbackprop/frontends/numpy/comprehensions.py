@@ -1,6 +1,6 @@
 """Comprehensions over symbolic ranges, and functions of NumPy that call the user's again and again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from symbackprop.expression.build import (
 from symbackprop.frontends.numpy.array import Array, Journal, array
 from symbackprop.frontends.numpy.branches import condition_of, kept
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
+from symbackprop.frontends.numpy.growing import growing, is_made
 from symbackprop.frontends.numpy.heap import Heap
 from symbackprop.frontends.numpy.loops import Loop
 from symbackprop.frontends.numpy.masked import selected
@@ -35,6 +36,7 @@ from symbackprop.frontends.numpy.session import (
     axis_indices,
     current,
     guarded,
+    is_so,
     places_of,
 )
 from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList
@@ -78,18 +80,30 @@ class _Round:
 
     def listed(self, value: Callable[[Any], Any], test: Callable[[Any], Any] | None) -> Any:
         """The values as an array, under a mask where there is a filter."""
-        heap, journal = Heap(self.session), Journal(self.place)
+        heap, journal, memory = Heap(self.session), Journal(self.place), self.session.memory()
         self.session.journals.append(journal)
         self.session.loops.append(self)
         item = self.items.item(self.index)
         asked: Any = True if test is None else test(item)
         condition = condition_of(asked)
         result = value(item) if condition is not None or asked else None
+        if result is None and test is None:
+            raise self.stop()
+        if self.session.journals.pop() is not journal:
+            raise self.stop("a comprehension over a symbolic range that is left by an exception")
+        changed = heap.now()
+        if journal.before or changed or is_made(result):
+            if test is not None:
+                raise self.stop("a comprehension over a symbolic range that changes something")
+            heap.restore(changed)
+            for buffer, state in journal.before.items():
+                buffer.restore(state)
+            self.session.recall(memory)
+            self.session.loops.pop()
+            return _Listing(self.items).listed(value)
         if result is not None and not isinstance(result, (Array, Size, int, float, np.generic)):
             raise self.stop()
         values = self._along(as_array(0.0 if result is None else result))
-        if self.session.journals.pop() is not journal or journal.before or heap.now():
-            raise self.stop("a comprehension over a symbolic range that changes something")
         found: Any = SymbolicList(values)
         if condition is not None or result is None:
             if values.ndim > 1:
@@ -113,6 +127,30 @@ class _Round:
             )
 
         return array((self.index.size, *value.axes), entries, value.dtype)
+
+
+class _Listing(Loop):
+    """A comprehension whose rounds change something, or whose values are tuples: a loop that puts them into a list."""
+
+    def __init__(self, items: SymbolicItems) -> None:
+        super().__init__(items, ("values",), True, ())
+        self.values: Any = []
+
+    def _locals(self) -> dict[Any, Any]:
+        return {"values": self.values}
+
+    def _find_growing(self) -> None:
+        super()._find_growing()
+        made = growing(self.session, [], self.index, self.stop, self._was_there, True)
+        assert made is not None, "an empty list may grow"
+        self.growing["values"] = made
+
+    def listed(self, value: Callable[[Any], Any]) -> Any:
+        """The list of the values."""
+        for item in self:
+            self.values = self.before("values")
+            self.values.append(value(item))
+        return self.after("values")
 
 
 # --- functions of NumPy that call the user's, again and again -----------------------------------------------------
@@ -157,15 +195,37 @@ def _vectorize(pyfunc: Any, otypes: Any = None, **options: Any) -> Any:
 
 def _as_list(make: Any, items: Any) -> Any:
     """list(x) of symbolic length: numbers are what they are now, rows are views."""
-    if make is not list or items_of_symbolic_length(items) is None or isinstance(items, SymbolicItems):
+    if make is list and isinstance(items, SymbolicItems):
+        return items  # list(enumerate(x)): gone through by a loop
+    if make is not list or items_of_symbolic_length(items) is None:
         return make(items)
     base = as_array(items)
     return SymbolicList(OPERATIONS["copy"](base) if base.ndim == 1 else base)
 
 
+def _until_empty(items: Callable[[], Any], test: Callable[[], Any]) -> Any:
+    """The rounds of `while items:`, as many as there are items in a list of symbolic length."""
+    held = items()
+    found = items_of_symbolic_length(held) if isinstance(held, SymbolicList) else None
+    return SymbolicItems(found.length, lambda _: None) if found else _rounds(test)
+
+
+def _rounds(test: Callable[[], Any]) -> Iterator[None]:
+    while test():
+        yield None
+
+
+def _emptied(items: Any) -> None:
+    """Refuse a list of symbolic length that its loop has not emptied: the loop has other rounds than it has items."""
+    if isinstance(items, SymbolicList) and is_so("==", items.length, ZERO) is not True:
+        raise NeedsConcreteSizes("a loop that goes on until a list is empty", size_symbols(items.length))
+
+
 LOOP_HELPERS: dict[str, Callable[..., Any]] = {
     "__as_list__": guarded(_as_list),
     "__loop__": guarded(Loop),
+    "__until_empty__": guarded(_until_empty),
+    "__emptied__": guarded(_emptied),
     "__listed__": guarded(_listed),
     "zip": guarded(zipped),
     "enumerate": guarded(enumerated),

@@ -288,7 +288,16 @@ class _Rewriter(ast.NodeTransformer):
         return [_located(ast.Expr(_call("__leave__", ast.Constant(word), names)), node), node]
 
     def visit_While(self, node: ast.While) -> Any:
-        """A loop of which the test must be known."""
+        """A loop of which the test must be known; one that goes on as long as there is something in a list takes it out
+        item by item, or is refused."""
+        emptied = _asked_to_be_empty(node.test) if self.function else None
+        later = [self._later(copy.deepcopy(e)) for e in (emptied, node.test) if e is not None and emptied is not None]
+        if emptied is not None and None not in later:
+            name = ast.Name(f"__item{self.count}__", ast.Store())
+            rounds = _call("__until_empty__", *(e for e in later if e))
+            loop = ast.copy_location(ast.For(name, rounds, node.body, node.orelse), node)
+            end = ast.copy_location(ast.Expr(_call("__emptied__", self.visit(copy.deepcopy(emptied)))), node)
+            return [*self.visit_For(loop), _located(end, node)]
         node.test = self.visit(node.test)
         own = self._entered("loop")
         body = self._block(node.body, "continue") or [ast.copy_location(ast.Pass(), node)]
@@ -440,6 +449,19 @@ def _outlives(node: ast.expr) -> bool:
     return any(isinstance(n, ast.Lambda) or n not in emptied for n in found)
 
 
+def _asked_to_be_empty(test: ast.expr) -> ast.expr | None:
+    """The list of `while items:`, `while len(items) > 0:`; None for other tests."""
+    match test:
+        case ast.Compare(ast.Call(ast.Name("len"), [items], []), [ast.Gt() | ast.NotEq()], [ast.Constant(0)]):
+            return _asked_to_be_empty(items)
+        case ast.Call(ast.Name("len"), [items], []) | ast.Attribute(value=items):
+            inner = _asked_to_be_empty(items)
+            return inner if inner is None or isinstance(test, ast.Call) else test
+        case ast.Name():
+            return test
+    return None
+
+
 def _call(name: str, *arguments: ast.expr) -> ast.Call:
     return ast.Call(ast.Name(name, ast.Load()), list(arguments), [])
 
@@ -450,7 +472,7 @@ def _assign(own: str, value: ast.expr) -> ast.stmt:
 
 def _of_user(names: Names) -> Names:
     """The names without those made here, but for what is returned."""
-    return tuple(n for n in names if n == _RESULT or not n.startswith(("__branch", "__loop")))
+    return tuple(n for n in names if n == _RESULT or not n.startswith(("__branch", "__loop", "__item")))
 
 
 def _method(own: str, name: str, *arguments: ast.expr) -> ast.Call:

@@ -11,7 +11,7 @@ loop is refused, since it may change later; of others that do NumPy has other nu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -30,13 +30,19 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.frontends.numpy.array import Array, Buffer
+from symbackprop.frontends.numpy.library import library_of
 from symbackprop.frontends.numpy.operands import as_array, integer_of
+from symbackprop.frontends.numpy.records import NUMBER, PLAIN, Handed, Made, Outline, Same, Together, alike
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import Session, holds, is_so, minus, reduced
-from symbackprop.frontends.numpy.size import Size, SymbolicList, item_of, size
-from symbackprop.frontends.numpy.symbolic import class_of, stands_for
+from symbackprop.frontends.numpy.size import Size, Slots, SymbolicList, size
+from symbackprop.frontends.numpy.state import attributes_of
+from symbackprop.frontends.numpy.symbolic import STANDS_FOR, class_of, stands_for
+from symbackprop.frontends.structures import remade
 
 Stop = Callable[[str], Exception]
+NUMERIC = (Array, Size, int, float, np.generic)
+STRUCTURES = (tuple, list, dict)
 MIXED = "a list whose items have several shapes or types"
 
 
@@ -49,19 +55,43 @@ class Items:
         stop: makes what asks for a loop of concrete length.
     """
 
-    def __init__(self, session: Session, start: dict[int, Any], index: Index, stop: Stop) -> None:
-        self.session, self.index, self.stop = session, index, stop
-        self.start = {k: as_array(v) for k, v in start.items()}
-        self.parts: tuple[Items, ...] = ()  # of items that are tuples
+    def __init__(
+        self, session: Session, start: dict[int, Any], index: Index, stop: Stop, there: Callable[[Any], bool]
+    ) -> None:
+        self.session, self.index, self.stop, self.there = session, index, stop, there
+        self.given = start
+        self.parts: tuple[Items, ...] = ()  # the numbers of items that are made of several
+        self.outline: Outline = None  # and how these are made
+        made = {k: self._apart(v, lambda _: False) for k, v in start.items() if is_made(v)}
+        if made:
+            columns = zip(*(numbers for _, numbers in made.values()), strict=True)
+            self._take_apart(next(iter(made.values()))[0], [dict(zip(made, c, strict=True)) for c in columns])
+        self.start = {} if made else {k: as_array(v) for k, v in start.items()}
+        for value in self.start.values():
+            self._settle(value)  # its equation comes before those of the rounds
         self.array: Array | None = None
         self.first: Expr = number(min(start)) if start else ZERO  # the place that is the first of the array
         self.place: Expr | None = None  # that to which a round puts an item
         self.fresh: list[tuple[Expr, Any]] = []
+        self.handed: list[Handed] = []  # items of earlier rounds that this one reads
         self.arms = len(session.arms)  # the branches on data around a round
+
+    def _apart(self, value: Any, there: Callable[[Any], bool]) -> tuple[Outline, list[Any]]:
+        def is_number(part: Any) -> bool:
+            if isinstance(part, _Grows):
+                raise self.stop("a list that grows, and is held by an item of another one")
+            return isinstance(part, NUMERIC) and not isinstance(part, PLAIN)
+
+        return taken_apart(value, is_number, there)
+
+    def _take_apart(self, outline: Outline, starts: list[dict[int, Any]]) -> None:
+        """Keep the numbers of items by themselves."""
+        self.outline = outline
+        self.parts = tuple(Items(self.session, start, self.index, self.stop, self.there) for start in starts)
 
     def begin(self) -> None:
         """A round begins."""
-        self.fresh, self.arms = [], len(self.session.arms)
+        self.fresh, self.handed, self.arms = [], [], len(self.session.arms)
         for part in self.parts:
             part.begin()
 
@@ -74,14 +104,13 @@ class Items:
             raise self.stop("a list that gets several items in a round")
         self.place = place
         self.fresh.append((place, value))
-        if isinstance(value, Array):  # one tensor, whoever reads it in this round or later
+        for item in value if isinstance(value, tuple) else (value,):
+            self._settle(item)
+
+    def _settle(self, value: Any) -> None:
+        """Let an array be one tensor, whoever reads it in this round or later."""
+        if isinstance(value, Array):
             value.buffer.settle(self.session.variable_of(lambda v: v is value))
-        if isinstance(value, tuple) and not self.start:
-            self.parts = self.parts or tuple(Items(self.session, {}, self.index, self.stop) for _ in value)
-            if len(self.parts) != len(value):
-                raise self.stop("a list of tuples of several lengths")
-            for part, item in zip(self.parts, value, strict=True):
-                part.put(place, item)
 
     def get(self, place: Expr) -> Any:
         """The item at a place."""
@@ -90,9 +119,10 @@ class Items:
             if there is place:
                 return value
         if self.parts:
-            return tuple(part.get(place) for part in self.parts)
-        if isinstance(place, Number) and self.array is None and int(place.value) in self.start:
-            return self.start[int(place.value)]
+            self.handed.append(Handed(self.outline, [part.get(place) for part in self.parts], (place,)))
+            return self.handed[-1].value
+        if isinstance(place, Number) and self.array is None and int(place.value) in self.given:
+            return self.given[int(place.value)]
         if self.array is None:
             if not self.start:
                 raise self.stop("a list that is read before it has items")
@@ -101,17 +131,28 @@ class Items:
 
     def end(self) -> None:
         """A round ends: the numbers of what it put in are entered."""
+        if any(h.changed for h in self.handed):
+            raise self.stop("an item of a list that a later round changes")
+        for place, value in self.fresh if not self.start else ():
+            if is_made(value):
+                outline, numbers = self._apart(value, self.there)
+                if not self.given and not (self.parts and alike(outline, self.outline)):
+                    self._take_apart(outline, [{} for _ in numbers])
+                if not self.parts or not alike(outline, self.outline):
+                    raise self.stop("a list whose items are made in several ways")
+                for part, item in zip(self.parts, numbers, strict=True):
+                    part.put(place, item)
         for part in self.parts:
             part.end()
         for place, value in self.fresh if not self.parts else ():
             given = as_array(value)
-            if not isinstance(value, Array | Size | int | float | np.generic):
+            if not isinstance(value, NUMERIC):
                 raise self.stop("a list whose items are no numbers")
             rounds = self._rounds(place)
             if self.array is None or reduced(self.array.axes[0]) is not self._length(rounds):
                 self.array = self._array(given, rounds)
-            alike = self.array.axes[1:] == given.axes and self.array.buffer.dtype == given.buffer.dtype
-            if not alike:
+            fits = self.array.axes[1:] == given.axes and self.array.buffer.dtype == given.buffer.dtype
+            if not fits:
                 raise self.stop(MIXED)
             OPERATIONS["setitem"](self.array, size(minus(place, self.first)), given)
 
@@ -165,89 +206,207 @@ class Items:
 
     @property
     def kept(self) -> Any:
-        """What is left after the loop: the array of all items, or a tuple of those of their parts; None of nothing."""
-        found = tuple(part.kept for part in self.parts) or self.array
-        return None if isinstance(found, tuple) and any(f is None for f in found) else found
+        """What is left after the loop: the array of all items, or those of their parts; None of none."""
+        if not self.parts:
+            return self.array
+        found = [part.kept for part in self.parts]
+        return None if any(f is None for f in found) else Together(self.outline, found)
 
     def outlived(self, known: Any) -> bool:
         """True if what was put in is an array that was there before the round, and may change after it."""
         if self.parts:
             return any(part.outlived(known) for part in self.parts)
-        return any(isinstance(v, Array) and v.buffer in known for _, v in self.fresh)
+        return any(isinstance(v, Array) and not v.scalar and v.buffer in known for _, v in self.fresh)
 
 
 def _refused(value: Any, name: str) -> Exception:
-    stop: Exception = value.items.stop(f"the method {name} of a list, in a loop over a symbolic range,")
+    stop: Exception = value.entries.stop(f"the method {name} of a list, in a loop over a symbolic range,")
     return stop
 
 
-@stands_for(list, "a list in a loop over a symbolic range", _refused)
-class GrowingList:
-    """A list during a loop: how many items it has depends on the round."""
+class _Grows:
+    """What lists and dictionaries that may grow have in common.
 
-    __slots__ = ("after", "before", "front", "items")
-    __class__ = class_of(lambda _: [1])
+    One that an object holds is not known to grow until a round gives it an item: as long it answers as the list that
+    it is before the loop, and the round is run again if that was not so.
 
-    def __init__(self, items: Items, before: int) -> None:
-        self.items, self.before, self.after, self.front = items, before, 0, False
+    Args:
+        known: that it grows.
+    """
+
+    __slots__ = ("asked", "entries", "known", "other", "written")
+
+    def __init__(self, entries: Items, known: bool) -> None:
+        self.entries, self.known = entries, known
+        self.asked = False  # as one that does not grow
+        self.other = False  # as no list is asked that does not grow
+        self.written: dict[Any, Any] = {}  # what is put in the place of items that are there before the loop
 
     def begin(self) -> None:
         """A round begins."""
-        self.items.begin()
+        self.entries.begin()
+        self.asked = self.other = False
+        self.written = {}
+
+    @property
+    def grew(self) -> bool:
+        """Whether a round has given it an item."""
+        return self.entries.place is not None
+
+    def now_known(self) -> bool | None:
+        """What the round has shown: True if it grows and this was known; False if not, and it must run again; None if
+        it does not grow, and must run again with the list itself."""
+        if not self.grew:
+            return True if self.known or not (self.written or self.other) else None
+        told = self.known or not self.asked
+        self.known = True
+        return told and not self.written
+
+    def _plain(self) -> dict[Any, Any]:
+        """What it holds before the loop; asked of one that is known to grow, that is no answer."""
+        if self.known or self.grew:
+            raise self.entries.stop("the items of a list that grows in a loop over a symbolic range")
+        self.asked = True
+        return {**self.entries.given, **self.written}
+
+
+@stands_for(list, "a list in a loop over a symbolic range", _refused)
+class GrowingList(_Grows):
+    """A list during a loop: how many items it has depends on the round."""
+
+    __slots__ = ("after", "before", "front")
+    __class__ = class_of(lambda _: [1])
+
+    def __init__(self, entries: Items, before: int, known: bool) -> None:
+        super().__init__(entries, known)
+        self.before, self.after, self.front = before, 0, False
+
+    def begin(self) -> None:
+        """A round begins."""
+        super().begin()
         self.after = 0
 
     def append(self, value: Any) -> None:
         """One more item."""
-        self.items.put(add(number(self.before), self.items.index), value)
+        self.entries.put(add(number(self.before), self.entries.index), value)
         self.after = 1
 
     def insert(self, place: Any, value: Any) -> None:
         """One more item in front."""
         if place != 0 or self.before:
-            raise self.items.stop("an item that is put into the middle of a list")
-        self.items.put(minus(self.items.index.size, add(self.items.index, ONE)), value)
+            raise self.entries.stop("an item that is put into the middle of a list")
+        self.entries.put(minus(self.entries.index.size, add(self.entries.index, ONE)), value)
         self.after, self.front = 1, True
 
     def __getitem__(self, key: Any) -> Any:
         place = None if isinstance(key, slice) else integer_of(key)
+        if not self.known and not self.grew and (isinstance(place, Number) or isinstance(key, slice)):
+            return list(self._plain().values())[key]
         if place is None or self.front:
-            raise self.items.stop("a part of a list that grows")
+            raise self.entries.stop("a part of a list that grows")
         negative = is_so("<", place, ZERO)
         if negative is None:
-            raise self.items.stop("a subscript of a list that may be negative")
-        length = add(number(self.before + self.after), self.items.index)
-        return self.items.get(add(length, place) if negative else place)
+            raise self.entries.stop("a subscript of a list that may be negative")
+        self.other = True
+        length = add(number(self.before + self.after), self.entries.index)
+        return self.entries.get(add(length, place) if negative else place)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        place = None if isinstance(key, slice) else integer_of(key)
+        if not isinstance(place, Number) or not -self.before <= place.value < self.before:
+            raise self.entries.stop("an item that is put into the place of another one")
+        held, k = self._plain(), int(place.value) % self.before
+        if held[k] is not value:
+            self.written[k] = value
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._plain().values())
 
     def length(self) -> Any:
         """len() of it."""
-        return size(add(number(self.before + self.after), self.items.index))
+        if not self.known and not self.grew:
+            return len(self._plain())
+        return size(add(number(self.before + self.after), self.entries.index))
 
 
 @stands_for(dict, "a dictionary in a loop over a symbolic range", _refused)
-class GrowingDict:
+class GrowingDict(_Grows):
     """A dictionary during a loop, whose keys are whole numbers."""
 
-    __slots__ = ("items",)
+    __slots__ = ()
     __class__ = class_of(lambda _: {1: 1})
 
-    def __init__(self, items: Items) -> None:
-        self.items = items
-
-    def begin(self) -> None:
-        """A round begins."""
-        self.items.begin()
-
     def __getitem__(self, key: Any) -> Any:
-        return self.items.get(self._place(key))
+        if not self.known and not self.grew and type(key) in (int, str):
+            return self._plain()[key]
+        self.other = True
+        return self.entries.get(self._place(key))
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self.items.put(self._place(key), value)
+        if not self.known and type(key) in (int, str):
+            if self._plain().get(key) is not value:
+                self.written[key] = value
+            return
+        self.entries.put(self._place(key), value)
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self._plain()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._plain())
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The item at a key, or something else."""
+        return self._plain().get(key, default)
+
+    def keys(self) -> Any:
+        """Its keys."""
+        return self._plain().keys()
+
+    def values(self) -> Any:
+        """Its items."""
+        return self._plain().values()
+
+    def items(self) -> Any:
+        """Its keys and items."""
+        return self._plain().items()
+
+    def length(self) -> Any:
+        """len() of it."""
+        return len(self._plain())
 
     def _place(self, key: Any) -> Expr:
         known = integer_of(key)
         if known is None:
-            raise self.items.stop("a dictionary with keys that are no whole numbers")
+            raise self.entries.stop("a dictionary with keys that are no whole numbers")
         return known
+
+
+@stands_for(list, "a list in a loop over a symbolic range", _refused)
+class GrowingSlots(GrowingDict):
+    """A list that has its length, and is filled place by place: [None] * n.
+
+    Args:
+        whole: how long it is.
+    """
+
+    __slots__ = ("whole",)
+    __class__ = class_of(lambda _: [1])
+
+    def __init__(self, entries: Items, whole: Expr) -> None:
+        super().__init__(entries, known=True)
+        self.whole = whole
+
+    def length(self) -> Any:
+        """len() of it."""
+        return size(self.whole)
+
+    def _place(self, key: Any) -> Expr:
+        known = super()._place(key)
+        negative = is_so("<", known, ZERO)
+        if negative is None:
+            raise self.entries.stop("a subscript of a list that may be negative")
+        return reduced(add(self.whole, known)) if negative else known
 
 
 def _no_dict(value: Any, name: str) -> Exception:
@@ -265,34 +424,87 @@ class SymbolicDict:
     __slots__ = ("array", "first")
     __class__ = class_of(lambda _: {1: 1})
 
-    def __init__(self, array: Any, first: Expr) -> None:
+    def __init__(self, array: SymbolicList, first: Expr) -> None:
         self.array, self.first = array, first
 
     def __getitem__(self, key: Any) -> Any:
         known = integer_of(key)
         if known is None:
             raise TraceError("a dictionary of symbolic length is asked for a key that is no whole number")
-        return item_of(self.array, size(minus(known, self.first)))
+        return self.array[size(minus(known, self.first))]
 
 
-def growing(session: Session, value: Any, index: Index, stop: Stop) -> GrowingList | GrowingDict | None:
-    """A list or a dictionary as one that may grow from round to round; None for anything else."""
-    numeric = (Array, Size, int, float, np.generic)
-    if type(value) is list and all(isinstance(v, numeric) for v in value):
-        return GrowingList(Items(session, dict(enumerate(value)), index, stop), len(value))
-    if type(value) is dict and all(type(k) is int and isinstance(v, numeric) for k, v in value.items()):
-        return GrowingDict(Items(session, value, index, stop))
-    return None
+def taken_apart(
+    value: Any, is_number: Callable[[Any], bool], there: Callable[[Any], bool]
+) -> tuple[Outline, list[Any]]:
+    """An item as its outline and the numbers in it.
+
+    Args:
+        is_number: whether a value may differ from item to item.
+        there: whether it was there before the loop.
+    """
+    numbers: list[Any] = []
+
+    def outline(part: Any, inside: tuple[int, ...]) -> Outline:
+        if id(part) in inside or not (is_number(part) or is_made(part)) or (inside and there(part)):
+            return Same(part)
+        if is_number(part):
+            numbers.append(part)
+            return NUMBER
+        around = (*inside, id(part))
+        if isinstance(part, dict):
+            return {n: outline(v, around) for n, v in part.items()}
+        if isinstance(part, (tuple, list)):
+            return remade(part, [outline(v, around) for v in part])
+        return Made(type(part), {n: outline(v, around) for n, v in attributes_of(part).items()})
+
+    return outline(value, ()), numbers
+
+
+def is_made(value: Any) -> bool:
+    """True for a tuple, a list, a dictionary, and for an object of the user's own."""
+    kind = type(value)
+    if kind in (list, dict) or isinstance(value, tuple):
+        return True
+    of_user = not (isinstance(value, (type, list, dict, set, *PLAIN)) or kind in STANDS_FOR)
+    return of_user and not library_of(kind.__module__)
+
+
+def growing(
+    session: Session, value: Any, index: Index, stop: Stop, there: Callable[[Any], bool], known: bool
+) -> GrowingList | GrowingDict | None:
+    """A list or a dictionary as one that may grow from round to round; None for anything else.
+
+    Args:
+        there: whether a value was there before the loop.
+        known: that it grows.
+    """
+    if type(value) is Slots:
+        return GrowingSlots(Items(session, value.held, index, stop, there), value.length)
+    if type(value) not in (list, dict) or not all(type(k) is int for k in (value if type(value) is dict else ())):
+        return None
+    start = value if type(value) is dict else dict(enumerate(value))
+    if not all(isinstance(v, NUMERIC) for v in start.values()):
+        outlines = [taken_apart(v, lambda leaf: isinstance(leaf, NUMERIC), lambda _: False)[0] for v in start.values()]
+        if not all(type(v) in STRUCTURES for v in start.values()) or not all(alike(o, outlines[0]) for o in outlines):
+            return None
+    items = Items(session, start, index, stop, there)
+    return GrowingList(items, len(value), known) if type(value) is list else GrowingDict(items, known)
 
 
 def grown(value: GrowingList | GrowingDict, before: Any) -> Any:
     """What it is after the loop."""
-    items = value.items
+    items = value.entries
     kept = items.kept
     if items.place is None or kept is None:
         return before
     first = items.parts[0].first if items.parts else items.first
-    return SymbolicList(kept) if isinstance(value, GrowingList) else SymbolicDict(kept, first)
+    found = SymbolicList(kept)
+    if isinstance(value, GrowingSlots):
+        if first is not ZERO or reduced(found.length) is not reduced(value.whole):
+            raise items.stop("a list that is filled in some places alone")
+        return found
+    return found if isinstance(value, GrowingList) else SymbolicDict(found, first)
 
 
-__all__ = ["GrowingDict", "GrowingList", "SymbolicDict", "growing", "grown"]
+__all__ = ["GrowingDict", "GrowingList", "SymbolicDict", "growing", "grown", "is_made"]

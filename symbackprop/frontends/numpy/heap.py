@@ -16,6 +16,7 @@ from typing import Any
 from symbackprop.frontends.numpy.library import library_of
 from symbackprop.frontends.numpy.masked import Masked
 from symbackprop.frontends.numpy.session import Session
+from symbackprop.frontends.numpy.size import Slots, SymbolicList
 from symbackprop.frontends.numpy.state import attributes_of
 from symbackprop.frontends.numpy.symbolic import STAND_INS
 
@@ -26,6 +27,7 @@ class Heap:
     """The mutable objects that the running code of the user's can reach, and what they hold now."""
 
     def __init__(self, session: Session) -> None:
+        self.session = session
         self.objects: dict[int, Any] = {}
         self.before: dict[int, Items] = {}
         stack = list(_roots(session))
@@ -47,6 +49,32 @@ class Heap:
                 self.objects[id(value)] = value
                 self.before[id(value)] = held
                 stack.extend(held.values())
+
+    def references(self, names: tuple[str, ...]) -> tuple[dict[int, list[Any]], set[int]]:
+        """(the places that hold a value, by its id; the ids of all values).
+
+        A place is one of these names of the running function, or (object, key). Without what is held elsewhere too,
+        where nothing else can be put: in a tuple, or under another name.
+        """
+        found: dict[int, list[Any]] = {}
+        fixed: set[int] = set()
+        running = frame = self.session.frame()
+        while frame is not None:
+            if id(frame.f_code) in self.session.codes:
+                for name, value in frame.f_locals.items():
+                    if frame is running and name in names:
+                        found.setdefault(id(value), []).append(name)
+                    else:
+                        fixed.add(id(value))
+                fixed.update(map(id, frame.f_globals.values()))
+            frame = frame.f_back
+        for value in self.objects.values():
+            inner = value if isinstance(value, (tuple, frozenset)) else _inside(value)
+            fixed.update(map(id, inner or ()))
+        for key, held in self.before.items():
+            for k, value in held.items():
+                found.setdefault(id(value), []).append((key, k))
+        return {key: places for key, places in found.items() if key not in fixed}, {*found, *fixed}
 
     def now(self) -> dict[int, Items]:
         """What those objects hold that have changed since."""
@@ -100,6 +128,10 @@ def items_of(value: Any) -> Items | None:
             return {"cell_contents": value.cell_contents}
         except ValueError:
             return {}
+    if kind is Slots:
+        return dict(value.held)
+    if kind is SymbolicList:
+        return {"front": value.front, "back": value.back}
     if kind is Masked:
         return {"inner": value.inner, "chosen": value.chosen, "view": value.view}
     if (
@@ -118,6 +150,8 @@ def put(value: Any, items: Items) -> None:
         dict.update(value, {k: v for k, v in items.items() if not _is_attribute(k)})
         for (_, name), held in ((k, v) for k, v in items.items() if _is_attribute(k)):
             object.__setattr__(value, name, held)
+    elif type(value) is Slots:
+        value.held = dict(items)
     elif isinstance(value, list):
         list.__setitem__(value, slice(None), [items[k] for k in range(len(items))])
     elif isinstance(value, deque):
@@ -127,7 +161,8 @@ def put(value: Any, items: Items) -> None:
         value.clear()
         value.update(items)
     else:
-        for name in attributes_of(value).keys() - items.keys() if not isinstance(value, types.CellType) else ():
+        fixed = isinstance(value, (types.CellType, SymbolicList))
+        for name in attributes_of(value).keys() - items.keys() if not fixed else ():
             object.__delattr__(value, name)
         for name, held in items.items():
             if isinstance(value, types.CellType):

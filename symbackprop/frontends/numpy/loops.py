@@ -51,11 +51,11 @@ from symbackprop.frontends.numpy.array import Array, Buffer, Journal, array, has
 from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import integers_fit
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
-from symbackprop.frontends.numpy.growing import GrowingDict, GrowingList, growing, grown
+from symbackprop.frontends.numpy.growing import GrowingDict, GrowingList, growing, grown, is_made
 from symbackprop.frontends.numpy.heap import Heap, Items, put
 from symbackprop.frontends.numpy.infinity import MINUS_INFINITY, is_infinite
 from symbackprop.frontends.numpy.opaque import Unsettled
-from symbackprop.frontends.numpy.operands import as_array
+from symbackprop.frontends.numpy.operands import as_array, widened
 from symbackprop.frontends.numpy.recurrences import (
     Counter,
     Found,
@@ -89,9 +89,11 @@ from symbackprop.frontends.numpy.session import (
     reduced,
     value_of,
 )
-from symbackprop.frontends.numpy.size import Size, SymbolicItems
+from symbackprop.frontends.numpy.size import Size, Slots, SymbolicItems
 
 MOST_PASSES = 8
+GROWS = "an object that grows or shrinks in a loop over a symbolic range"
+ANOTHER = "a list that grows in some rounds, and is another one in others"
 _UNSET = object()
 _NUMERIC = (Array, Size, int, float, np.generic)
 
@@ -182,20 +184,30 @@ class Loop:
         self.carried: dict[Any, tuple[Tensor, Array]] = {}  # name, (object, key) or buffer -> the unknown number
         self.lost: set[Any] = set()  # names and (object, key) that hold something else in each round, but no number
         self.journal = Journal(self.place, settling=True)
-        self.growing = self._growing()
+        self.growing: dict[Any, GrowingList | GrowingDict] = {}  # by name, or (object, key)
+        self.plain: set[int] = set()  # lists that an object holds, and that do not grow
+        self._find_growing()
         self.found: dict[Any, Found] = {}  # for a place that is carried: what a round finds there, once that is known
-        self.made: dict[tuple[str, int], Array] = {}  # the arrays of the items of lists
+        self.made: dict[tuple[Any, int], Array] = {}  # the arrays of the items of lists
         memory = session.memory()
         for _ in range(MOST_PASSES):
             self._prepare()
             session.journals.append(self.journal)
             session.loops.append(self)
             yield self.symbolic.item(self.index)
-            for items in self.growing.values():
-                items.items.end()
+            for items in self._all_growing():
+                items.entries.end()
+            self._must_lie_in_one_list()
             if session.loops[-1] is not self or session.journals.pop() is not self.journal:
                 raise self.stop("a loop that is left by an exception")
             names, objects = self._locals(), self.heap.now()
+            found = self._found_to_grow(objects)
+            if found is not None:
+                self._undo(objects, memory)
+                if not all(self._let_grow(value, known=True) for value in found):
+                    raise self.stop(GROWS)
+                memory = session.memory()
+                continue
             (changed, lost), written = self._changed(names, objects), self._written()
             complete = not self._new(changed) and lost <= self.lost and not written and not self._arrived()
             needed = {} if self.found or not complete else self._needed(names, objects)
@@ -204,11 +216,7 @@ class Loop:
                 session.loops.pop()
                 self._make_sure_of_order()
                 return
-            session.loops.pop()
-            self.heap.restore(objects)
-            for buffer, state in self.journal.before.items():
-                buffer.restore(state)
-            session.recall(memory)
+            self._undo(objects, memory)
             if complete:
                 self.found = {place: self._finding(place, value) for place, value in needed.items()}
                 continue
@@ -222,35 +230,78 @@ class Loop:
             memory = session.memory()  # with the equations of what was read just now: it was there before the loop
         raise self.stop()
 
-    def _growing(self) -> dict[str, GrowingList | GrowingDict]:
-        """The lists and dictionaries that the loop may give items to; each has one name alone."""
-        found = {}
+    def _undo(self, objects: Mapping[int, Items], memory: tuple[Any, ...]) -> None:
+        """Let everything be as it was before the round."""
+        self.session.loops.pop()
+        self.heap.restore(dict(objects))
+        for buffer, state in self.journal.before.items():
+            buffer.restore(state)
+        self.session.recall(memory)
+
+    def _find_growing(self) -> None:
+        """The lists and dictionaries that the loop may give items to: those of which its own lines say so, and those
+        that an object holds, as long as they are short."""
+        self.referred, self.there = self.heap.references(self.names)
         for name in self.names:
             value = self.origin.get(name)
-            if type(value) in (list, dict) and self._names_of(value) == 1:
-                made = growing(self.session, value, self.index, self.stop)
-                if made is not None:
-                    found[name] = made
-        return found
+            self._let_grow(value, known=type(value) is list and not value)
+        for held in list(self.heap.before.values()):
+            for value in held.values():
+                if type(value) is Slots or (type(value) in (list, dict) and len(value) <= 1):
+                    self._let_grow(value, known=False)
 
-    def _names_of(self, value: Any) -> int:
-        """How often the user's code can reach an object."""
-        count, frame = 0, self.session.frame()
-        while frame is not None:
-            if id(frame.f_code) in self.session.codes:
-                count += sum(v is value for v in frame.f_locals.values())
-                count += sum(v is value for v in frame.f_globals.values())
-            frame = frame.f_back
-        return count + sum(v is value for held in self.heap.before.values() for v in held.values())
+    def _let_grow(self, value: Any, *, known: bool) -> bool:
+        """Put a list or a dictionary that may grow into all places that hold this one; False where that cannot be."""
+        may_grow = type(value) in (list, dict, Slots) and id(value) not in self.plain
+        places = self.referred.get(id(value)) if may_grow else None
+        made = growing(self.session, value, self.index, self.stop, self._was_there, known) if places else None
+        if places and made is not None:
+            self.growing |= dict.fromkeys(places, made)
+        return made is not None
+
+    def _was_there(self, value: Any) -> bool:
+        """True for what the user's code can reach before the loop."""
+        return id(value) in self.there
+
+    def _all_growing(self) -> list[GrowingList | GrowingDict]:
+        return list({id(g): g for g in self.growing.values()}.values())
+
+    def _must_lie_in_one_list(self) -> None:
+        """Refuse an object that a round puts into several lists: what is changed by way of one shows in the others."""
+        put_in = [id(v) for g in self._all_growing() for _, v in g.entries.fresh if is_made(v) and type(v) is not tuple]
+        if len(set(put_in)) < len(put_in):
+            raise self.stop("an object that is put into several lists")
+
+    def _found_to_grow(self, objects: Mapping[int, Items]) -> list[Any] | None:
+        """The lists that a round has given items to, and that were not taken for such; None if all is as it was taken
+        to be."""
+        found, again = [], False
+        for key, items in objects.items():
+            value = self.heap.objects[key]
+            if type(value) is list and len(items) > len(self.heap.before[key]):
+                found.append(value)
+        for grows in self._all_growing():
+            shown = grows.now_known()
+            if shown is None:
+                gone = [place for place, g in self.growing.items() if g is grows]
+                self.plain.add(id(self._original(gone[0])))
+                for place in gone:
+                    del self.growing[place]
+            again |= not shown
+        return found if found or again else None
+
+    def _original(self, place: Any) -> Any:
+        return self.origin[place] if isinstance(place, str) else self.heap.before[place[0]][place[1]]
 
     def _arrived(self) -> bool:
         """True if the array of a list was made in this round: the next one writes to it."""
-        made = {(name, k): array for name, g in self.growing.items() for k, array in enumerate(g.items.arrays)}
+        made = {(name, k): array for name, g in self.growing.items() for k, array in enumerate(g.entries.arrays)}
         new = any(array is not self.made.get(place) for place, array in made.items())
         self.made = made
         for name in dict.fromkeys(name for name, _ in made):
-            if self.growing[name].items.outlived(self.journal.before.keys()):
-                raise self.stop(f"an array that is put into {name} and may change afterwards")
+            if self.growing[name].entries.outlived(self.journal.before.keys()):
+                shown = name if isinstance(name, str) else name[1]
+                raise self.stop(f"an array that is put into {shown} and may change afterwards")
         return new
 
     def _locals(self) -> Items:
@@ -260,10 +311,13 @@ class Loop:
 
     def _prepare(self) -> None:
         """Put unknown numbers where a round finds what the rounds before have left."""
-        self.start: Items = {**self.origin, **self.growing}
-        for items in self.growing.values():
-            items.begin()
+        self.session.passes += 1
+        self.start: Items = dict(self.origin)
         self.held: dict[int, Items] = {}
+        for place, grows in self.growing.items():
+            self._hold(place, grows)
+        for grows in self._all_growing():
+            grows.begin()
         for place, (tensor, old) in self.carried.items():
             content = self.found[place].found if place in self.found else entry(tensor)
             if isinstance(place, Buffer):
@@ -295,21 +349,24 @@ class Loop:
         found: dict[Any, tuple[Any, Any]] = {}
         for name, value in names.items():
             if name in self.growing and value is not self.growing[name]:
-                raise self.stop("a list that grows in some rounds, and is another one in others")
+                raise self.stop(ANOTHER)
             if value is not self.start.get(name, _UNSET) and name in self.origin:
                 found[name] = (self.origin[name], value)
         for key, items in objects.items():
             before = self.heap.before[key]
             if items.keys() != before.keys():  # `in` and `hasattr` would answer otherwise in the first round
-                raise self.stop("an object that grows or shrinks in a loop over a symbolic range")
+                raise self.stop(GROWS)
             for k, value in items.items():
+                if (key, k) in self.growing and value is not self.growing[key, k]:
+                    raise self.stop(ANOTHER)
                 if value is not self.held.get(key, before)[k]:
                     found[key, k] = (before[k], value)
         result, lost = {}, set(found)
         for place, (old, value) in found.items():
             if isinstance(old, _NUMERIC) and isinstance(value, _NUMERIC):
-                a, b = as_array(old), as_array(value)
-                if a.axes == b.axes:
+                b = as_array(value)
+                a = widened(as_array(old), b)
+                if a.axes == b.axes and (place not in self.carried or self.carried[place][0].shape == b.axes):
                     dtype = joint_type((a.dtype, a.buffer.weak), (b.dtype, b.buffer.weak))
                     result[place] = (a, dtype, a.buffer.weak and b.buffer.weak)
                     lost.discard(place)
@@ -540,8 +597,9 @@ class Loop:
     def _name_of(self, place: Any) -> str:
         if isinstance(place, Buffer):
             names = (n for (n, _), array in self.made.items() if array.buffer is place)
+            named = next(names, None)
             return (
-                next(names, None)
+                (self._name_of(named) if isinstance(named, tuple) else named)
                 or self.session.variable_of(lambda v: isinstance(v, Array) and v.buffer is place)
                 or "t"
             )

@@ -61,6 +61,16 @@ def as_array(value: Any) -> Array:
     raise TraceError(f"{shown or f'a value of type {type(value).__name__}'} is used where an array is needed")
 
 
+def widened(value: Array, other: Array) -> Array:
+    """A number of Python's own beside an array as an array of its shape: 0.0 where the other way has x[t - 1].
+
+    Where the shape itself is asked for, NumPy says otherwise: then its numbers differ from the equations'.
+    """
+    if value.axes or not value.buffer.weak or not other.axes:
+        return value
+    return array(other.axes, lambda _: value.read()(()), other.dtype)
+
+
 def _nested(values: list[Any] | tuple[Any, ...]) -> Array:
     if not values:
         return array((ZERO,), lambda _: ZERO)

@@ -19,7 +19,7 @@ from symbackprop.frontends.numpy.opaque import NotUsable, Opaque, Refused
 from symbackprop.frontends.numpy.operands import integer_of
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import as_int, as_numpy, current, guarded, must_know, reduced
-from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList, SymbolicRange, size
+from symbackprop.frontends.numpy.size import Size, Slots, SymbolicItems, SymbolicList, SymbolicRange, size
 from symbackprop.frontends.numpy.symbolic import STAND_INS, class_of, stands_for, told_type
 
 SYMBOLIC = (
@@ -29,6 +29,7 @@ SYMBOLIC = (
     Places,
     SymbolicRange,
     SymbolicItems,
+    Slots,
     SymbolicList,
     SymbolicDict,
     GrowingList,
@@ -46,9 +47,10 @@ def is_symbolic(value: Any) -> bool:
 
 
 def _len(value: Any) -> Any:
-    if isinstance(value, GrowingList):
+    if isinstance(value, (GrowingList, GrowingDict)):
         return value.length()
-    value = value.parts()[0] if isinstance(value, SymbolicList) else value
+    if isinstance(value, (SymbolicList, Slots)):
+        return size(value.length)
     if isinstance(value, Array):
         if not value.axes:
             raise as_numpy(TypeError("len() of unsized object"))

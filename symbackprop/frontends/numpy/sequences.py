@@ -24,7 +24,7 @@ def items_of_symbolic_length(value: Any) -> SymbolicItems | None:
     if isinstance(value, SymbolicItems):
         return value
     if isinstance(value, SymbolicList):
-        length = value.parts()[0].axes[0]
+        length = value.length
         return None if as_int(length) is not None else SymbolicItems(length, lambda i: value[number_of(i)])
     if isinstance(value, SymbolicRange):
         start, stop, step = (0, *value.bounds, 1) if len(value.bounds) == 1 else (*value.bounds, 1)[:3]

@@ -101,6 +101,7 @@ class Session:
         self.pending: dict[Tensor, frozenset[Tensor]] = {}  # what inner loops leave, not known yet: what it reads
         self.leaves: list[Any] = []  # what the user's own code differentiates by
         self.unknowns = 0
+        self.passes = 0  # of the bodies of loops over symbolic ranges
         self.sizes: tuple[str, ...] = ()  # the symbolic ones of the inputs
         self.stop: BaseException | None = None  # the first one that left the tracer
         self.stopped_at: str | None = None  # and the line of the user's code

@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import (
+    MINUS_ONE,
+    ONE,
     ZERO,
     Expr,
     Number,
@@ -20,13 +22,15 @@ from symbackprop.expression.build import (
     negate,
     number,
     power,
+    substitute,
     subtract,
 )
 from symbackprop.expression.sizes import Relation
 from symbackprop.frontends.numpy.dtypes import EXACT, near_integer, needs_floats
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
+from symbackprop.frontends.numpy.records import Handed, Together, filled, is_fixed
 from symbackprop.frontends.numpy.registry import OPERATIONS
-from symbackprop.frontends.numpy.session import as_int, as_numpy, asked_by_user, current, must_know, reduced
+from symbackprop.frontends.numpy.session import as_int, as_numpy, asked_by_user, current, is_so, must_know, reduced
 from symbackprop.frontends.numpy.symbolic import class_of, stands_for
 from symbackprop.rendering.text import to_text
 
@@ -34,7 +38,7 @@ from symbackprop.rendering.text import to_text
 def _needs_number(value: Any, name: str) -> Exception:
     parts = [e for e in map(size_expr, getattr(value, "bounds", (value,))) if e is not None]
     parts += [value.length] if isinstance(value, SymbolicItems) else []
-    parts += list(value.array.axes) if isinstance(value, SymbolicList) else []
+    parts += [value.length] if isinstance(value, (SymbolicList, Slots)) else []
     return NeedsConcreteSizes("a number is needed here, not a symbolic size", size_symbols(*parts))
 
 
@@ -95,6 +99,8 @@ class Size:
         return _both(other, self, subtract, "subtract")
 
     def __mul__(self, other: Any) -> Any:
+        if type(other) is list and len(other) == 1 and other[0] is None:
+            return Slots(self.expr)
         if isinstance(other, (list, tuple)):
             _concrete(self.expr, "a sequence is repeated a symbolic number of times")
         return _both(self, other, multiply, "multiply")
@@ -243,46 +249,130 @@ class SymbolicItems:
         raise NeedsConcreteSizes("a loop over a symbolic range", size_symbols(self.length))
 
 
-def item_of(array: Any, key: Any) -> Any:
-    """An item of arrays that hold the items of a list along their first axes: of a tuple of arrays a tuple."""
-    return tuple(item_of(a, key) for a in array) if isinstance(array, tuple) else array[key]
-
-
 @stands_for(list, "a list of symbolic length", _needs_number)
 class SymbolicList:
-    """A list of numbers, of arrays of one shape, or of tuples of these, of symbolic length.
+    """A list of symbolic length: of numbers, of arrays of one shape, or of what is made of these.
 
     Args:
-        array: the items lie along its first axis; for tuples a tuple of arrays.
+        whole: the items lie along the first axis of an array, or of several.
     """
 
-    __slots__ = ("array",)
+    __slots__ = ("back", "front", "handed", "whole")
     __class__ = class_of(lambda _: [1])
 
-    def __init__(self, array: Any) -> None:
-        self.array = array
+    def __init__(self, whole: Any) -> None:
+        self.whole = whole
+        self.front: Any = 0  # how many items are taken from the front, and from the end
+        self.back: Any = 0
+        self.handed: list[Handed] = []  # items that the user's code may have changed since
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.alone())
 
-    def parts(self) -> list[Any]:
-        """The arrays that hold the items."""
-        found, pending = [], [self.array]
-        while pending:
-            array = pending.pop()
-            pending += reversed(array) if isinstance(array, tuple) else ()
-            found += [] if isinstance(array, tuple) else [array]
-        return found
+    def left(self) -> Any:
+        """What holds the items that are left."""
+        if type(self.front) is type(self.back) is int and self.front == self.back == 0:
+            return self.whole
+        return _part(self.whole, slice(self.front, size(_length(self.whole)) - self.back))
+
+    @property
+    def length(self) -> Expr:
+        """How many items are left."""
+        return _length(self.left())
 
     def alone(self) -> Any:
         """The one array that holds the items."""
-        if isinstance(self.array, tuple):
+        left = self.left()
+        if isinstance(left, Together):
             raise TraceError("a list of tuples, of symbolic length, cannot be traced where an array is needed")
-        return self.array
+        return left
+
+    def pop(self, place: Any = -1) -> Any:
+        """Take the last item, or the first one, from the list."""
+        if place != -1 and place != 0:
+            raise TraceError("an item out of the middle of a list of symbolic length cannot be taken")
+        if place == 0:
+            self.front = self.front + 1
+            return self._item(self.whole, self.front - 1)
+        self.back = self.back + 1
+        return self._item(self.whole, size(_length(self.whole)) - self.back)
 
     def __getitem__(self, key: Any) -> Any:
-        found = item_of(self.array, key)
-        return SymbolicList(found) if isinstance(key, slice) else found
+        if isinstance(key, slice):
+            if any(h.changed for h in self.handed):
+                raise self._changed()
+            return SymbolicList(_part(self.left(), key))
+        return self._item(self.left(), key)
+
+    def _item(self, items: Any, key: Any) -> Any:
+        if not isinstance(items, Together):
+            return items[key]
+        if is_fixed(items.outline):
+            return filled(items.outline, iter([a[key] for a in items.arrays]))
+        session = current()
+        place = reduced(key.expr if isinstance(key, Size) else number(key) if isinstance(key, int) else key.read()(()))
+        if is_so("<", place, ZERO):
+            place = reduced(add(place, _length(items)))
+        loop = session.loops[-1] if session.loops else None
+        when = (loop, session.passes, place)
+        for earlier in self.handed:
+            if earlier.when == when:
+                return earlier.value
+            if earlier.changed and not (earlier.when[::2] == when[::2] and _once(session.loops, place)):
+                raise self._changed()
+            if earlier.when[:2] == when[:2] and is_so("==", earlier.when[2], place) is not False:
+                raise self._changed()  # it may be the same item, of which each would have a copy
+        found = Handed(items.outline, [a[key] for a in items.arrays], when)
+        self.handed.append(found)
+        return found.value
+
+    def _changed(self) -> Exception:
+        return NeedsConcreteSizes(
+            "an item of a list of symbolic length that may be changed, and is read again", size_symbols(self.length)
+        )
+
+
+def _length(items: Any) -> Expr:
+    """How many items lie in an array, or in several."""
+    length: Expr = (items.arrays[0] if isinstance(items, Together) else items).axes[0]
+    return length
+
+
+def _part(items: Any, key: slice) -> Any:
+    return items.part(key) if isinstance(items, Together) else items[key]
+
+
+def _once(loops: list[Any], place: Expr) -> bool:
+    """True if no two rounds of the loops that run name the same place."""
+    if len(loops) != 1:
+        return False
+    index = loops[0].index
+    step = reduced(subtract(substitute(place, {index: add(index, ONE)}), place))
+    return step is ONE or step is MINUS_ONE
+
+
+@stands_for(list, "a list of symbolic length that is not filled yet", _needs_number)
+class Slots:
+    """[None] * n: a list that a loop is to fill."""
+
+    __slots__ = ("held", "length")
+    __class__ = class_of(lambda _: [1])
+
+    def __init__(self, length: Expr) -> None:
+        self.length = length
+        self.held: dict[int, Any] = {}  # what is put to places that are numbers
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.held[self._place(key)]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.held[self._place(key)] = value
+
+    def _place(self, key: Any) -> int:
+        known = as_int(key.expr) if isinstance(key, Size) else key
+        if type(known) is not int or is_so("<", number(known), self.length) is not True or known < 0:
+            raise _needs_number(self, "__getitem__")
+        return known
 
 
 def size(expr: Expr) -> Any:
