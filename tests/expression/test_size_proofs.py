@@ -280,7 +280,9 @@ def test_what_cancels_is_not_negative(seed):
     """A proof by subtraction: at every point at which all that is known is >= 0 the goal is."""
     r = random.Random(seed)
     known = [polynomial(r, (-2, -1, 1, 2), 2) for _ in range(2)]
-    pieces = [times(r.choice([*known, UNIT]), r.choice([UNIT, atom_of(A), atom_of(B), constant_of(2)])) for _ in range(2)]
+    pieces = [
+        times(r.choice([*known, UNIT]), r.choice([UNIT, atom_of(A), atom_of(B), constant_of(2)])) for _ in range(2)
+    ]
     goal = plus(*pieces)
     free = {r.choice(ATOMS)} if r.random() < 0.3 else set()
     if not free:
