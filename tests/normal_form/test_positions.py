@@ -50,7 +50,9 @@ def whole_numbers(seed, sizes):
     return indices, numbers, data
 
 
-POINTS = [whole_numbers(seed, sizes) for seed, sizes in enumerate([(2, 2, 1, 1), (3, 2, 1, 1), (2, 3, 1, 1), (4, 3, 1, 1)])]
+POINTS = [
+    whole_numbers(seed, sizes) for seed, sizes in enumerate([(2, 2, 1, 1), (3, 2, 1, 1), (2, 3, 1, 1), (4, 3, 1, 1)])
+]
 absolute = lambda e: apply(FUNCTIONS["abs"], e)  # noqa: E731
 same = lambda a, b: Compare("==", a, b)  # noqa: E731
 
@@ -140,7 +142,12 @@ def test_an_entry_that_is_the_largest_stands_where_the_largest_does(kind, name):
 def test_a_largest_value_is_what_stands_at_its_place(kind, name):
     sizes, body = BODIES[name]
     top = largest(kind, sizes, body)
-    for expr in (top, power(top, 2), multiply(top, Entry(u, (j,))), contraction("t", N, lambda t: multiply(top, Entry(x, (t,))))):
+    for expr in (
+        top,
+        power(top, 2),
+        multiply(top, Entry(u, (j,))),
+        contraction("t", N, lambda t: multiply(top, Entry(x, (t,)))),
+    ):
         _, told, compared = held(expr)
         assert compared and not any(a.kind == "extremum" for mono, _ in told.terms for a, _ in mono.factors)
     if len(sizes) == 1:
@@ -183,13 +190,17 @@ def test_the_branch_of_a_magnitude_is_found():
         told = by_position(normal, normal.normal(left))
         assert any(atom.kind == "delta" for mono, _ in told.terms for atom, _ in mono.factors)
         assert NO_TIES in normal.used
-        assert alike(left, multiply(stands, gate)) or alike(left, multiply(stands, Compare("<", ZERO, multiply(number(sign), a))))
+        assert alike(left, multiply(stands, gate)) or alike(
+            left, multiply(stands, Compare("<", ZERO, multiply(number(sign), a)))
+        )
     matrix = largest("max", (N, M), lambda k, r: absolute(Entry(B, (k, r))))
     normal = table()
     told = by_position(normal, normal.normal(same(Entry(B, (i, m)), matrix)))
     assert not any(atom.kind == "zero" for mono, _ in told.terms for atom, _ in mono.factors)
     closed = Compare("<", ZERO, a)
-    other = extremum("max", "e", N, lambda k: multiply(Entry(x, (k,)), where(Compare("<", Entry(x, (k,)), ZERO), ZERO, ONE)))
+    other = extremum(
+        "max", "e", N, lambda k: multiply(Entry(x, (k,)), where(Compare("<", Entry(x, (k,)), ZERO), ZERO, ONE))
+    )
     normal = table()
     by_position(normal, normal.normal(multiply(closed, same(a, other))))
     assert AT_KINK not in normal.used or NO_TIES in normal.used
