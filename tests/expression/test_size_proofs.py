@@ -138,7 +138,7 @@ def test_the_largest_value_of_a_sum_is_no_smaller_than_any(seed):
     atoms = [h, e, q, LABEL, H, E, unknown]
     for _ in range(6):
         parts = [multiply(number(r.choice([-2, -1, 1, 3])), *r.sample(atoms, r.choice([1, 1, 2]))) for _ in range(3)]
-        domain, facts, points = r.choice(FACTS)
+        _, facts, points = r.choice(FACTS)
         total = _polynomial(add(*parts, power(h, 2)), facts)
         most = _largest(total, facts)
         for at, w in itertools.product(r.sample(points, min(25, len(points))), (-3, 2)):

@@ -15,8 +15,6 @@ from symbackprop.expression.build import (
     Extremum,
     Index,
     Position,
-    Quotient,
-    Remainder,
     add,
     apply,
     contraction,
@@ -27,7 +25,6 @@ from symbackprop.expression.build import (
     negate,
     number,
     power,
-    subtract,
     where,
 )
 from symbackprop.expression.functions import FUNCTIONS
