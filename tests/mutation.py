@@ -345,12 +345,12 @@ def mutants_of(file: Path) -> Iterator[Mutant]:
     data = file.read_bytes()
     seen: dict[str, int] = {}
     tree = ast.parse(data)
-    starts = blocks_by_line(tree)
+    starts, lines = blocks_by_line(tree), _line_starts(data)
     for function, node in _inside_functions(tree, ""):
         for kind in KINDS:
             for old, new in kind(node):
-                start, end = _span(data, old)
-                whole = _span(data, node) if isinstance(node, ast.expr) else (start, end)
+                start, end = _span(lines, old)
+                whole = _span(lines, node) if isinstance(node, ast.expr) else (start, end)
                 if TIMED.search(data[whole[0] : whole[1]].decode()) and kind is not said_at_once:
                     continue
                 before = data[start:end].decode()
@@ -364,8 +364,7 @@ def mutants_of(file: Path) -> Iterator[Mutant]:
                 seen[name] = seen.get(name, 0) + 1
                 told = name if seen[name] == 1 else f"{name} #{seen[name]}"
                 source = (data[:start] + after.encode() + data[end:]).decode()
-                if _compiles(source):
-                    yield Mutant(told, starts.get(old.lineno, 0), file, old.lineno, source)  # type: ignore[attr-defined]
+                yield Mutant(told, starts.get(old.lineno, 0), file, old.lineno, source)  # type: ignore[attr-defined]
 
 
 def _inside_functions(node: ast.AST, function: str) -> Iterator[tuple[str, ast.AST]]:
@@ -385,13 +384,13 @@ def _inside_functions(node: ast.AST, function: str) -> Iterator[tuple[str, ast.A
                 yield from _inside_functions(child, inner)
 
 
-def _span(data: bytes, node: ast.AST) -> tuple[int, int]:
-    lines = data.split(b"\n")
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line) + 1)
-    first = starts[node.lineno - 1] + node.col_offset  # type: ignore[attr-defined]
-    last = starts[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
+def _line_starts(data: bytes) -> list[int]:
+    return [0, *itertools.accumulate(len(line) + 1 for line in data.split(b"\n"))]
+
+
+def _span(lines: list[int], node: ast.AST) -> tuple[int, int]:
+    first = lines[node.lineno - 1] + node.col_offset  # type: ignore[attr-defined]
+    last = lines[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
     return first, last
 
 
@@ -673,12 +672,10 @@ def known_survivors() -> dict[str, str]:
 
 
 def chosen(mutants: Iterable[Mutant], most: int | None, seed: int = 0) -> list[Mutant]:
-    """At most so many edits, spread over all of them: the same ones in every run with one seed."""
+    """At most so many edits that compile, spread over all of them: the same ones in every run with one seed."""
     everything = list(mutants)
-    if most is None or len(everything) <= most:
-        return everything
     ranked = sorted(everything, key=lambda m: hashlib.sha256(f"{seed or ''}{m.name}".encode()).digest())
-    kept = set(ranked[:most])
+    kept = set(itertools.islice((m for m in ranked if _compiles(m.source)), most))
     return [m for m in everything if m in kept]
 
 
@@ -702,7 +699,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mutants = []
         for name in rooms:
             found = (m for f in files_of(ROOMS[name]) for m in mutants_of(f) if re.search(options.only, m.name))
-            mutants += chosen(found, options.most, options.seed)
+            mutants += found if options.most is None else chosen(found, options.most, options.seed)
         mutants = chosen(mutants, options.sample, options.seed)
     if options.list:
         for mutant in mutants:
