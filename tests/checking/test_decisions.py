@@ -7,6 +7,7 @@ import itertools
 import math
 import random
 from dataclasses import replace
+from fractions import Fraction
 from types import SimpleNamespace
 
 import pytest
@@ -25,16 +26,17 @@ from symbackprop.errors import (
     TraceError,
     UnsupportedError,
 )
-from symbackprop.expression.build import ONE, ZERO, Entry, Symbol, Tensor, add, apply, multiply, number
+from symbackprop.expression.build import ONE, ZERO, Entry, Symbol, SymmetricTensor, Tensor, add, apply, multiply, number
 from symbackprop.expression.functions import EXP, STOP_GRADIENT
 from symbackprop.expression.program import UPSTREAM, Equation, Program
 from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, NeverFits, ShapesDoNotFit
 from symbackprop.frontends.numpy.time_limit import OutOfTime
+from symbackprop.frontends.numpy.traced import Traced
 from symbackprop.frontends.passes import Pass
 
 STATUSES = ("PROVED", "REFUTED", "UNDECIDED", "MALFORMED")
 BUDGET = Budget.of(1000.0)
-N = Symbol("N", "size")
+N, M = Symbol("N", "size"), Symbol("M", "size")
 
 
 def said(status, **parts):
@@ -882,3 +884,151 @@ def test_the_forward_of_a_rule_must_be_proved_to_return_what_the_function_does(m
     traced = SimpleNamespace(forward=SimpleNamespace(outputs=(SimpleNamespace(name="o"),)), repeated=repeated, sizes={})
     told = decide._not_repeated(SimpleNamespace(traced=traced, question=None), BUDGET)
     assert bool(told) is (repeated is not None and bool(unproved))
+
+
+# Symbols for all lengths.
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("questions", [0, 1, 3, 20])
+@pytest.mark.parametrize("where", [None, "n3 > 1"])
+def test_what_the_code_asks_of_lengths_is_answered_by_those_that_they_have(monkeypatch, status, questions, where):
+    texts = [
+        ("n3 < n4", "n3 >= n4"),
+        ("n3 % 2 == 0", "n3 % 2 == 1"),
+        ("n4 > 2", "n4 <= 2"),
+        *((f"n3 > -{k}", f"n3 <= -{k}") for k in range(20)),
+    ]
+    asked_for = []
+
+    def trace(case, sizes, seconds):
+        asked_for.append(case.where)
+        if len(asked_for) <= questions:
+            raise NeedsConcreteSizes("a branch", ("n3",), (texts[len(asked_for) - 1],))
+        return SimpleNamespace()
+
+    monkeypatch.setattr(Case, "trace", trace)
+    calls = stand_in(monkeypatch, check, decide_pair=said(status, notes=("own",)), _scope="all sizes")
+    answer = check._with_symbols(asked(shapes={"x": (3, 4, "N")}, where=where), BUDGET)
+    if questions >= check.MOST_QUESTIONS:
+        assert answer is None and len(asked_for) == check.MOST_QUESTIONS
+        return
+    answers = ["n3 < n4", "n3 % 2 == 1", "n4 > 2"]
+    assert asked_for == [", ".join([where] * bool(where) + answers[:k]) or None for k in range(questions + 1)]
+    assert len(calls["decide_pair"]) == 1
+    if status != "PROVED":
+        assert answer is None
+    else:
+        assert answer.notes == ("own", check.CASE_OF_THIS)
+        assert answer.scope == ("all sizes of N, the others as given" if questions else "all sizes")
+
+
+def test_a_length_of_which_nothing_can_be_answered_is_a_number_again(monkeypatch):
+    shapes = []
+
+    def trace(case, sizes, seconds):
+        shapes.append(case.shapes)
+        if len(shapes) < 3:
+            raise NeedsConcreteSizes("a loop", ("n3",) if len(shapes) == 1 else ("n5", "q"), ())
+        return SimpleNamespace()
+
+    monkeypatch.setattr(Case, "trace", trace)
+    stand_in(monkeypatch, check, decide_pair=said("PROVED"), _scope="all sizes")
+    assert check._with_symbols(asked(shapes={"x": (3, 4, 5)}), BUDGET).scope == "all sizes"
+    assert [s["x"] for s in shapes] == [("n3", "n4", "n5"), (3, "n4", "n5"), (3, "n4", 5)]
+    for stop in (NeedsConcreteSizes("a loop", ("q",), ()), UnsupportedError("no")):
+        traced_as(monkeypatch, stop)
+        assert check._with_symbols(asked(shapes={"x": (3, 4)}), BUDGET) is None
+    traced_as(monkeypatch, NeedsConcreteSizes("a loop", ("n3",), ()))
+    assert check._with_symbols(asked(shapes={"x": (3,)}), BUDGET) is None, "no symbol is left"
+    assert check._with_symbols(asked(), BUDGET) is None, "there are no lengths"
+
+
+# What is refuted.
+
+
+@pytest.mark.parametrize("rounded", [(), (1e-17,), (1e-17, 1e-9)])
+@pytest.mark.parametrize("proved", [True, False])
+@pytest.mark.parametrize("status", ["PROVED", "UNDECIDED", "error"])
+@pytest.mark.parametrize("scope", [None, "all sizes"])
+def test_constants_that_are_rounded_are_told(monkeypatch, rounded, proved, status, scope):
+    told = [SimpleNamespace(error=e, text=f"c{k}") for k, e in enumerate(rounded)]
+    exact = SimpleNamespace(names=("x",), sides=SimpleNamespace(quick=()))
+    proof = decide.Attempt(() if proved else ("x",), (), "")
+    calls = stand_in(
+        monkeypatch, decide, without_rounding=(None, told), goal_of=exact, prove=proof, rounded_to="1e-9",
+        _confirmed=UnsupportedError("no") if status == "error" else said(status, conditions=("own",)), replace=lambda given, **parts: replace(given, **parts) if isinstance(given, Verdict) else given,
+        wrong_gradients=["w"],
+    )  # fmt: skip
+    traced = SimpleNamespace(forward=None, backward=None)
+    goal = SimpleNamespace(traced=traced, question=None, names=("x", "w", "b"), with_names=lambda v: v)
+    found = Found(1.0)
+    answer = decide._up_to_rounding(goal, "gradients", found, BUDGET, scope)
+    if not rounded or not proved or status != "PROVED":
+        assert answer is None
+    elif max(rounded) <= decide.ROUNDING:
+        assert (answer is None) is (scope is None)
+        assert scope is None or answer.conditions == ("own", "c0, up to rounding of constants")
+        assert calls["_confirmed"][0][2] == (scope or "")
+    else:
+        assert answer.status == "REFUTED" and answer.wrong == ("x", "w") and "c0; c1" in answer.diagnosis
+        assert calls["wrong_gradients"][0][1] == ["w", "b"]
+    assert decide._up_to_rounding(goal, "gradients", found, Budget(-1.0), scope) is None
+
+
+@pytest.mark.parametrize("text", ["dx", "d" * (decide.MAXIMUM_CURE - 3), "d" * decide.MAXIMUM_CURE])
+@pytest.mark.parametrize("whole", [True, False, None])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_cure_is_told_in_full_lines_and_names_that_are_known(monkeypatch, text, whole, known):
+    zero = Entry(Tensor("y", ()))
+    lines = () if whole is None else (CuredLine(1, Entry(Tensor(text, ())), zero, whole=whole),)
+    monkeypatch.setattr(decide, "_explained", lambda goal, words, unknown: f"{words}, where t is 0")
+    cause = SimpleNamespace(text="t[i] is 2*x")
+    answer = decide._cure(None, cause, lines, set() if known else {"t"})
+    shown = lines[0].text if lines else ""
+    if shown and len(shown) <= decide.MAXIMUM_CURE and (not whole or not known):
+        assert answer == shown
+    else:
+        assert answer == "t[i] is 2*x, where t is 0"
+    assert decide._cure(None, None, lines, set()) == ""
+    long = SimpleNamespace(text="t[i] is " + "x" * decide.MAXIMUM_CURE)
+    assert bool(decide._cure(None, long, (), {"t"})) is False and decide._cure(None, long, (), set())
+
+
+@pytest.mark.parametrize("kind", ["symmetric", "spd", None])
+def test_of_a_symmetric_matrix_the_symmetric_part_is_judged(kind):
+    """Half of the gradient and of its transpose, at each place."""
+    C = SymmetricTensor("C", (N, N))
+    claimed = Tensor("dC", (N, N))
+    line = decide.symmetric_part(Tensor("part", (N, N)), claimed)
+    p, q = line.indices
+    assert line.value is multiply(number(Fraction(1, 2)), add(Entry(claimed, (p, q)), Entry(claimed, (q, p))))
+    stack = decide.symmetric_part(Tensor("part", (M, N, N)), Tensor("dS", (M, N, N)))
+    b, p, q = stack.indices
+    assert [i.size for i in stack.indices] == [M, N, N] and len({i.name for i in stack.indices}) == 3
+    assert stack.value is multiply(
+        number(Fraction(1, 2)),
+        add(Entry(Tensor("dS", (M, N, N)), (b, p, q)), Entry(Tensor("dS", (M, N, N)), (b, q, p))),
+    )
+    forward = Program((C, A), (), ())
+    other = Tensor("da", ())
+    backward = Program((claimed,), (Equation(other, (), number(1)),), (other,))
+    traced = Traced(forward, backward, (), {"C": claimed, "a": other})
+    found = decide._with_symmetric_parts(traced)
+    assert found.gradients["a"] is other and found.gradients["C"] is not claimed
+    assert set(found.backward.outputs) == set(found.gradients.values())
+    assert found.backward.by_tensor[found.gradients["C"]].value.factors[0] is number(Fraction(1, 2))
+    flat = Traced(forward, backward, (), {"C": Tensor("dC", (N,)), "a": other})
+    assert decide._with_symmetric_parts(flat) is flat, "what has another shape is told as it is"
+    known = (SimpleNamespace(tensor=C, kind=kind),) if kind else ()
+    told = decide._symmetric_inputs(SimpleNamespace(forward=SimpleNamespace(inputs=(C, A), assumptions=known)))
+    assert [t.split(",")[0] for t in told] == (
+        [] if kind is None else [{"symmetric": "C is symmetric", "spd": "C is symmetric and positive definite"}[kind]]
+    )
+
+
+def test_inputs_that_are_data_need_no_gradient():
+    inputs = (A, B, LABEL, Tensor("c", ()))
+    data = (SimpleNamespace(tensor=B),)
+    traced = SimpleNamespace(forward=SimpleNamespace(inputs=inputs, assumptions=data), gradients={"a": None})
+    assert decide._unjudged(traced) == ("c",)

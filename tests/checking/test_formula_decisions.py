@@ -43,7 +43,9 @@ def test_a_claim_is_judged_as_it_fits(monkeypatch, problem, assumptions, status,
     monkeypatch.setattr(module, "_goal", lambda *_: None)
     monkeypatch.setattr(module, "decide", lambda goal, subject, scope, budget, order: stages.append(order) or verdict)
     monkeypatch.setattr(module, "_of_misfit", lambda *_: verdict)
-    monkeypatch.setattr(module, "_with_sums", lambda network, claim, verdict, budget: module.replace(verdict, cure="summed"))
+    monkeypatch.setattr(
+        module, "_with_sums", lambda network, claim, verdict, budget: module.replace(verdict, cure="summed")
+    )
     answer = module._judged(SimpleNamespace(assumptions=assumptions), claim_of(strays=strays, problem=problem), BUDGET)
     assert (answer.status, answer.diagnosis) == (status, "a factor is missing")
     assert (answer.claimed, answer.derived) == ("x[i]", "x[i]")
@@ -56,7 +58,15 @@ def test_a_claim_is_judged_as_it_fits(monkeypatch, problem, assumptions, status,
         assert stages[0][1:] == (module.FIRST_LOOK, *module.CLOSER)
 
 
-@pytest.mark.parametrize(("strays", "partial", "words"), [((j,), (), "first value"), ((), (), "axes of equal length"), ((), ((N, N),), "part of the axis"), ((j,), ((N, N),), "part of the axis")])
+@pytest.mark.parametrize(
+    ("strays", "partial", "words"),
+    [
+        ((j,), (), "first value"),
+        ((), (), "axes of equal length"),
+        ((), ((N, N),), "part of the axis"),
+        ((j,), ((N, N),), "part of the axis"),
+    ],
+)
 def test_how_a_claim_that_does_not_fit_is_read_is_told(strays, partial, words):
     note = module._reading_note(claim_of(strays=strays, partial=partial))
     assert note.startswith("j stands alone: ") and words in note and note.endswith("wrong there too")
@@ -92,7 +102,11 @@ VALUES = {
 @pytest.mark.parametrize("clashes", [(), ((i, k),)])
 def test_a_missing_sum_is_put_where_the_index_stands(monkeypatch, name, status, cure, clashes):
     asked = []
-    other = said(status, cure=cure, diagnosis="a factor", formulas=((1, 2, 3),)) if status == "REFUTED" else said(status, cure=cure)
+    other = (
+        said(status, cure=cure, diagnosis="a factor", formulas=((1, 2, 3),))
+        if status == "REFUTED"
+        else said(status, cure=cure)
+    )
     monkeypatch.setattr(module, "_judged", lambda network, claim, budget: asked.append(claim) or other)
     given, wanted = VALUES[name]
     before = said("REFUTED", diagnosis="before")
@@ -105,7 +119,10 @@ def test_a_missing_sum_is_put_where_the_index_stands(monkeypatch, name, status, 
         assert answer.diagnosis == "the sum over j is missing" and answer.cure.startswith("delta[i] = ")
         assert answer.formulas[0][0] == "cure" and answer.formulas[0][2] is reading.value
     elif status == "REFUTED" and cure:
-        assert answer.diagnosis == "the sum over j is missing, and a factor" and (answer.cure, answer.formulas) == (cure, ((1, 2, 3),))
+        assert answer.diagnosis == "the sum over j is missing, and a factor" and (answer.cure, answer.formulas) == (
+            cure,
+            ((1, 2, 3),),
+        )
     else:
         assert answer is before
 
