@@ -1032,3 +1032,7 @@ def test_inputs_that_are_data_need_no_gradient():
     data = (SimpleNamespace(tensor=B),)
     traced = SimpleNamespace(forward=SimpleNamespace(inputs=inputs, assumptions=data), gradients={"a": None})
     assert decide._unjudged(traced) == ("c",)
+
+
+def test_shapes_are_told_as_the_user_would_write_them():
+    assert [decide.shape_text(Tensor("x", s)) for s in ((), (N,), (N, number(3)))] == ["()", "(N,)", "(N, 3)"]
