@@ -333,3 +333,12 @@ def test_of_a_symmetric_matrix_the_symmetric_part_is_examined():
     assert set(judged) == {p for p in table if (p[0], p[2], p[1]) in table}
     assert all(bool(v == (table[b, k, n_] + table[b, n_, k]) / 2) for (b, k, n_), v in judged.items())
     assert Examiner._judged(examiner, X, table) is table
+
+
+def test_a_point_gives_what_nothing_determines():
+    """The true gradients that a claim speaks of, and what the forward program defines, are worked out."""
+    told, own, gradient = Tensor("dh_true", (N, M)), Tensor("c", (M,)), Tensor("dw", (M,))
+    value = multiply(Entry(own, (m,)), contraction("k", N, lambda k: multiply(Entry(told, (k, m)), Entry(H, (k, m)))))
+    claim = Program((X, W, H, told, own), (Equation(gradient, (m,), value),), (gradient,))
+    question = Question(PROGRAM, claim, {"w": (W, gradient)}, (UP, UP_H), truths={told: H})
+    assert question.given == (X, W, UP, UP_H, own)

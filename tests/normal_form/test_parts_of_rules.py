@@ -224,6 +224,10 @@ def test_rounded_numbers_and_places_are_seen():
 # Matrices.
 
 
+def definite(a, b):
+    return add(contraction("t", M, lambda t: multiply(Entry(B, (a, t)), Entry(B, (b, t)))), kronecker(a, b))
+
+
 def test_gates_that_compare_indices_of_one_axis():
     gates = {Compare("<=", i, j): True, Compare("<=", j, i): True, Compare("<", i, j): None, Compare("<=", i, m): False,
              Compare("<=", multiply(two, i), j): False, Compare("<=", i, Entry(label, (j,))): False, Compare("<=", two, i): False,
@@ -235,9 +239,6 @@ def test_gates_that_compare_indices_of_one_axis():
 
 
 def test_triangles_are_told_by_the_side_on_which_they_are_filled():
-    definite = lambda a, b: add(
-        contraction("t", M, lambda t: multiply(Entry(B, (a, t)), Entry(B, (b, t)))), kronecker(a, b)
-    )  # noqa: E731
     e, gg = Index("e", N), Index("g", N)
 
     def template(kind, places):
@@ -312,9 +313,6 @@ def test_places_that_one_length_leaves_none_of_are_left_out():
 
 def test_a_triangle_is_solved_for_where_its_index_stands_nowhere_else():
     """sum_s L_si L^-1_sj is what it is; with x_s in it, it is no entry of the identity."""
-    definite = lambda a, b: add(
-        contraction("t", M, lambda t: multiply(Entry(B, (a, t)), Entry(B, (b, t)))), kronecker(a, b)
-    )  # noqa: E731
     factor = lambda a, b: matrix_entry("cholesky", N, definite, (a, b))  # noqa: E731
     solved = lambda a, b: matrix_entry("inverse", N, factor, (a, b))  # noqa: E731
     inverse = lambda a, b: matrix_entry("inverse", N, definite, (a, b))  # noqa: E731

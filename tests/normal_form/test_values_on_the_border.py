@@ -285,7 +285,7 @@ def test_functions_of_nothing_and_of_what_has_no_logarithm():
     assert same(multiply(log(power(p, 2)), ONE), multiply(two, log(p)))
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(16))
 def test_a_factored_sum_is_its_factors_times_what_is_left(seed):
     normal = Canonical(FACTS, ASSUMPTIONS)
     try:
@@ -319,7 +319,7 @@ def test_common_factors_of_sums_are_found():
 
 @pytest.mark.parametrize(
     ("a", "b"),
-    itertools.product((X(i), negate(X(i)), add(X(i), ONE)), (U(j), multiply(number(-2), X(i)), subtract(X(i), EPS))),
+    list(itertools.product((X(i), add(X(i), ONE)), (U(j), multiply(number(-2), X(i)), subtract(X(i), EPS)))),
 )
 def test_products_of_thresholds_have_the_value_of_both(a, b):
     assert held(multiply(above(a), above(b)), True, False)
