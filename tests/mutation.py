@@ -109,7 +109,9 @@ ROOMS = {
     ),
     "sizes": Room(
         ("expression/siz*.py", "expression/cancellation.py", "expression/build.py", "expression/nodes.py"),
-        ("expression/test_wrong_orders.py", "expression/test_expression.py", "expression/test_sizes.py"),
+        tuple(
+            f"expression/test_{name}.py" for name in ("size_proofs", "size_laws", "wrong_orders", "expression", "sizes")
+        ),
     ),
     "judge": Room(
         tuple(
@@ -119,6 +121,11 @@ ROOMS = {
         tuple(
             f"checking/test_{name}.py"
             for name in (
+                "decisions",
+                "refuting",
+                "asking_numpy",
+                "formula_decisions",
+                "examination",
                 "lines_of_defence",
                 "judge",
                 "domains",
