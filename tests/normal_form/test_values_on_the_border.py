@@ -325,3 +325,12 @@ def test_products_of_thresholds_have_the_value_of_both(a, b):
     assert held(multiply(above(a), above(b)), True, False)
     assert held(multiply(above(a), Compare("<=", b, ZERO), X(j)), True, False)
     assert E is not H and M is not N
+
+
+def test_a_quotient_of_two_entries_of_one_tensor_may_always_be_1():
+    """x_i/x_j - 1 is 0 wherever i = j, whatever x is."""
+    ratio = divide(X(i), X(j))
+    normal = Canonical(FACTS)
+    assert not normal.never_flat(normal.normal(subtract(ratio, ONE)))
+    assert not same(nothing(subtract(ratio, ONE)), ZERO)
+    assert normal.never_flat(normal.normal(subtract(multiply(X(i), U(j)), ONE)))
