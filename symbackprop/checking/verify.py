@@ -75,14 +75,13 @@ def judged_formula(network: Network, left: str, right: str | sp.Expr | None, sec
         if right is None:
             left, right = split_equation(left)
         text = right if isinstance(right, str) else sympy_text(right)
-        scope = network_scope(network)
-        claim = _read(network, left, text, scope)
+        if network.depth is not None:
+            return _any_depth(network, left, text)
+        claim = _read(network, left, text, network_scope(network))
     except SymbackpropError as error:
         return Verdict(
             "MALFORMED", str(left).strip(), claimed=str(right or ""), reason=str(error), diagnosis=error.what
         )
-    if network.depth is not None:
-        return _any_depth(network, left, text)
     formulas = (("claimed", claim.left, claim.reading.value), ("derived", claim.left, claim.truth))
     verdict = _judged(network, claim, Budget.of(2 * seconds))
     return replace(verdict, formulas=(*formulas, *verdict.formulas))

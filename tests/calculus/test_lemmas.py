@@ -280,3 +280,42 @@ def test_replay_refuses_with_its_reason(words, lemma):
 def test_replay_refuses_another_order_and_two_of_one(lemmas):
     with pytest.raises(ProofError, match="does not stand in the order of the equations"):
         Replay(SMALL, lemmas)
+
+
+N_ = Symbol("N", "size")
+n_ = Index("n", N_)
+X_, LINES = Tensor("x", (N_,)), [Tensor(f"t{k}", (N_,)) for k in range(3)]
+DOUBLED = [
+    Equation(t, (n_,), multiply(number(2), Entry(before, (n_,))))
+    for before, t in zip([X_, *LINES[:2]], LINES, strict=True)
+]
+SHORT = Program((X_,), tuple(DOUBLED), (LINES[-1],))
+
+
+def said_of(k, value=None, opened=None):
+    """The lemma that line k is 2**(k + 1) times x, by all lines up to it."""
+    equation = Equation(LINES[k], (n_,), value or multiply(number(2 ** (k + 1)), Entry(X_, (n_,))))
+    chosen = tuple(LINES[:k]) if opened is None else opened
+    return Lemma(equation, chosen, tuple(DOUBLED[: k + 1]), ())
+
+
+@pytest.mark.parametrize("order", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)])
+def test_lemmas_may_begin_at_any_line_and_follow_the_order_of_the_lines(order):
+    replay = Replay(SHORT, [said_of(k) for k in order])
+    assert [m.equation.tensor for m in replay.lemmas] == [LINES[k] for k in order]
+    if len(order) > 1:
+        with pytest.raises(ProofError, match="does not stand in the order"):
+            Replay(SHORT, [said_of(k) for k in reversed(order)])
+    with pytest.raises(ProofError, match="does not stand in the order"):
+        Replay(SHORT, [said_of(order[-1]), said_of(order[-1])])
+
+
+def test_a_lemma_rests_on_its_own_line_and_those_before_it():
+    with pytest.raises(ProofError, match="opens what is not defined before it"):
+        Replay(SHORT, [said_of(0, opened=(LINES[0], LINES[1]))])
+    with pytest.raises(ProofError, match="does not hold"):
+        Replay(SHORT, [said_of(1, multiply(number(5), Entry(X_, (n_,))))])
+    for later in (LINES[1], LINES[2]):
+        with pytest.raises(ProofError, match="speaks of what does not stand before it"):
+            Replay(SHORT, [said_of(1, multiply(number(2), Entry(later, (n_,))))])
+    assert Replay(SHORT, [said_of(1, multiply(number(2), Entry(LINES[0], (n_,))), ())]).lemmas

@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 from contextlib import nullcontext
+from fractions import Fraction
 from types import SimpleNamespace
 
 import flint
@@ -12,12 +13,24 @@ import pytest
 
 from symbackprop.checking import trace_agreement
 from symbackprop.checking.proof_search import Sides
-from symbackprop.checking.question import Examination, Question, _places, slopes
+from symbackprop.checking.question import Examination, Examiner, Question, _exists, _lost, _places, _some, slopes
 from symbackprop.errors import MalformedError
 from symbackprop.evaluation.exact import Evaluator
 from symbackprop.evaluation.number_types import FLOAT, Missing, ball, dual
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import Entry, Index, Symbol, Tensor, add, apply, contraction, multiply, number, power
+from symbackprop.expression.build import (
+    Entry,
+    Index,
+    Symbol,
+    SymmetricTensor,
+    Tensor,
+    add,
+    apply,
+    contraction,
+    multiply,
+    number,
+    power,
+)
 from symbackprop.expression.functions import FUNCTIONS
 from symbackprop.expression.program import Equation, Program
 
@@ -253,3 +266,79 @@ def test_what_an_unwritten_array_holds_is_told_where_a_result_depends_on_it(monk
     monkeypatch.setattr(trace_agreement, "unwritten", lambda program: [])
     with pytest.raises(MalformedError, match=r"np\.empty") if told else nullcontext():
         trace_agreement._only_written((SimpleNamespace(program=PROGRAM_OF_ONE),), Point({N: 2}, {}))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_of_many_tensors_some_are_examined_evenly_half_of_them_those_that_are_told(seed):
+    r = random.Random(seed)
+    wanted = [Tensor(f"t{k}", ()) for k in range(r.randint(1, 40))]
+    told = r.sample(wanted, r.randint(0, len(wanted)))
+    most = 2 * r.randint(1, 25)
+    found = _some(wanted, set(told), most)
+    if len(wanted) <= most:
+        assert found == wanted
+        return
+    assert 1 <= len(found) <= most and found == [t for t in wanted if t in found]
+    own = [t for t in found if t in told]
+    if told:
+        assert own and (len(told) > most // 2 or set(told) <= set(found))
+    rest = [k for k, t in enumerate(w for w in wanted if w not in told) if t in found]
+    if not told and len(rest) > 1:
+        assert len({b - a for a, b in itertools.pairwise(rest)}) == 1 and rest[0] == 0
+
+
+def test_the_slope_of_what_has_no_value_is_lost_along_every_way_that_moves_it():
+    field = dual(ball(64))
+    slope = field.unit(1, 3) * flint.arb(2)
+    lost = _lost(slope, field.unit)
+    assert [bool(lost[0, k].is_finite()) for k in range(3)] == [True, False, True] and lost[0, 0] == 0
+    floats = dual(FLOAT)
+    lost = _lost(np.asarray([[0.0, 2.0, math.nan]]), floats.unit)
+    assert [math.isnan(float(lost[0, k])) for k in range(3)] == [False, True, True]
+    assert _lost(GONE, field.unit) is GONE
+    values = [1.0, flint.arb(1), math.inf, math.nan, flint.arb("inf"), GONE]
+    assert [_exists(v) for v in values] == [True, True, False, False, False, False]
+
+
+def test_a_question_has_an_upstream_gradient_for_each_output_or_none():
+    gradient = Tensor("dw", (M,))
+    claim = Program((X, W, UP, UP_H), (Equation(gradient, (m,), Entry(W, (m,))),), (gradient,))
+    for upstream in ((UP, UP_H), ()):
+        assert Question(PROGRAM, claim, {"w": (W, gradient)}, upstream).upstream == upstream
+    with pytest.raises(MalformedError, match="1 upstream gradients for 2 outputs"):
+        Question(PROGRAM, claim, {"w": (W, gradient)}, (UP,))
+
+
+def test_numbers_that_no_float_is_are_known_by_the_float_that_the_code_holds():
+    gradient = Tensor("dw", (M,))
+    numbers = [Fraction(1, 10), Fraction(1, 2), Fraction(10) ** 400, Fraction(-1, 3), Fraction(10000)]
+    value = add(*(multiply(number(c), power(Entry(W, (m,)), k)) for k, c in enumerate(numbers, start=1)))
+    claim = Program((W,), (Equation(gradient, (m,), value),), (gradient,))
+    question = Question(PROGRAM, claim, {"w": (W, gradient)}, (UP, UP_H))
+    assert question.rounded[0.1] == Fraction(1, 10) and question.rounded[-0.1] == Fraction(-1, 10)
+    assert (
+        question.rounded[1 / 3] == Fraction(1, 3) and 0.5 not in question.rounded and math.inf not in question.rounded
+    )
+    assert question.infinities == [10000.0]
+
+
+def test_of_a_symmetric_matrix_the_symmetric_part_is_examined():
+    examiner = SimpleNamespace(base=ball(64))
+    table = {
+        (b, k, n_): flint.arb(100 * b + 10 * k + n_) for b in range(2) for k in range(2) for n_ in range(3) if k < 2
+    }
+    del table[0, 0, 2], table[1, 0, 2]  # an entry of a long matrix that is not among those examined
+    symmetric = SymmetricTensor("C", (M, N, N))
+    judged = Examiner._judged(examiner, symmetric, table)
+    assert set(judged) == {p for p in table if (p[0], p[2], p[1]) in table}
+    assert all(bool(v == (table[b, k, n_] + table[b, n_, k]) / 2) for (b, k, n_), v in judged.items())
+    assert Examiner._judged(examiner, X, table) is table
+
+
+def test_a_point_gives_what_nothing_determines():
+    """The true gradients that a claim speaks of, and what the forward program defines, are worked out."""
+    told, own, gradient = Tensor("dh_true", (N, M)), Tensor("c", (M,)), Tensor("dw", (M,))
+    value = multiply(Entry(own, (m,)), contraction("k", N, lambda k: multiply(Entry(told, (k, m)), Entry(H, (k, m)))))
+    claim = Program((X, W, H, told, own), (Equation(gradient, (m,), value),), (gradient,))
+    question = Question(PROGRAM, claim, {"w": (W, gradient)}, (UP, UP_H), truths={told: H})
+    assert question.given == (X, W, UP, UP_H, own)

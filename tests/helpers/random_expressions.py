@@ -28,6 +28,7 @@ from symbackprop.expression.build import (
     MatrixEntry,
     Multiply,
     Number,
+    Position,
     Power,
     Quotient,
     Remainder,
@@ -231,6 +232,8 @@ def value(expr: Expr, indices, sizes, data):
             return sum(at(body, i, k) for k in range(int(of(i.size))))
         case Extremum(kind, i, body):
             return _extreme(kind, [at(body, i, k) for k in range(int(of(i.size)))])
+        case Position(kind, i, body):
+            return _stands(kind, [at(body, i, k) for k in range(int(of(i.size)))])
         case Kronecker(a, b):
             return int(of(a) == of(b))
         case Compare(relation, a, b):
@@ -306,10 +309,10 @@ def _atom_value(atom, indices, sizes, data):
             if isinstance(number_, float) and abs(number_) < 1e-9:
                 raise Undefined
             return int(number_ > 0 if atom.kind == "positive" else number_ == 0)
-        case "extremum":
+        case "extremum" | "position":
             kind, size, template = atom.data
             bound = [i for i in template.free if i.name == "e"]
-            return _extreme(
+            return (_extreme if atom.kind == "extremum" else _stands)(
                 kind, [inside(template, [(i, k) for i in bound]) for k in range(int(value(size, indices, sizes, data)))]
             )
         case "matrix":
@@ -360,6 +363,14 @@ def _extreme(kind, values):
     if not values:
         raise Undefined
     return max(values) if kind == "max" else min(values)
+
+
+def _stands(kind, values):
+    """The first place of the largest or smallest value; nowhere where two are as large."""
+    best = _extreme(kind, values)
+    if sum(abs(v - best) < 1e-9 * (1 + abs(best)) for v in values) > 1:
+        raise Undefined
+    return values.index(best)
 
 
 _COMPILED = {}
