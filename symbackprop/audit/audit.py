@@ -28,6 +28,7 @@ from symbackprop.audit.judge import (
     with_one_hot,
     with_symmetric,
 )
+from symbackprop.audit.latex import to_tex
 from symbackprop.audit.layout import Layout, layouts, turns, updates
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.lint import findings, mended, oddities
@@ -36,12 +37,13 @@ from symbackprop.audit.naming import names_in_words
 from symbackprop.audit.notation import override, profile, stated
 from symbackprop.audit.parts import Part, parts, seen_from
 from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
-from symbackprop.audit.premises import Supposed, is_condition, special, supposes, symmetric
+from symbackprop.audit.premises import Supposed, cases, is_condition, special, supposes, symmetric
 from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.scope import Facts, Reading
 from symbackprop.audit.tree import (
     Big,
+    Chain,
     Display,
     Group,
     Link,
@@ -217,6 +219,7 @@ class Judge:
         self.clock = clock
         self.otherwise: dict[tuple[int, int], Layout] = {}  # claims that are true in another layout alone
         self.supposed = Supposed()
+        self.cases: tuple[Chain, ...] = ()  # in which the link at hand is said to hold
         self.noughts: list[tuple[int, str, Node]] = []  # what is said to be 0 at the point that the text speaks of
         self.proved: dict[Node, list[str]] = {}  # right sides that were proved, by their left sides
         self.reread: Callable[[Node], Node] = lambda node: node  # what the document's habits make of a formula
@@ -230,7 +233,8 @@ class Judge:
         named = frozenset(self.supposed.here | self.supposed.before)
         entries = (c for y, c in self.facts.one_hot.items() if (y, 0) not in self.facts.zeros)  # as y_c is one
         restricted = tuple(dict.fromkeys((*restricted, *entries)))
-        return Setting(self.env, self.facts, self.lengths, reading or self.reading, key, restricted, named)
+        reading = reading or self.reading
+        return Setting(self.env, self.facts, self.lengths, reading, key, restricted, named, self.cases)
 
     def display(self, number: int, display: Display) -> Iterator[Judgement]:
         """What is said of the links of one formula."""
@@ -293,11 +297,13 @@ class Judge:
             return replace(start, status="NOTATION", reason="what the text supposes")
         if worked() > self.clock.until:
             return replace(start, status="UNDECIDED", reason="the time for the document was up")
-        self.supposed = symmetric(self.document, self.env, start.formula)
+        self.supposed, self.cases = symmetric(self.document, self.env, start.formula), ()
         restricted = self.said_positive(start.formula, step)
         ruling = self.ruled(step.left, step.right, key, restricted)
         if ruling.status in ("REFUTED", "NOT UNDERSTOOD") and turns(step.left, step.right):
             ruling = self.in_other_layout(ruling, step, key, restricted)
+        if ruling.status in ("REFUTED", "UNDECIDED"):
+            ruling = self.in_cases(ruling, start.formula, step, key, restricted)
         known = {f for f in self.env.definitions if self.env.definitions[f]}
         more = sorted((ruling.comparison.families if ruling.comparison is not None else set()) & self.special - known)
         if ruling.status == "REFUTED" and more:
@@ -320,6 +326,18 @@ class Judge:
             start, status=status, reason=ruling.reason, conditions=ruling.conditions,
             counterexample=ruling.counterexample, ruling=ruling,
         )  # fmt: skip
+
+    def in_cases(
+        self, ruling: Ruling, formula: Formula, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
+    ) -> Ruling:
+        """The ruling on a formula that is said to hold where two of its indices agree, or do not."""
+        self.cases = cases(self.env, formula, self.env.displays[key[0]], step)
+        if not self.cases:
+            return ruling
+        assert step.left is not None
+        found = self.ruled(step.left, step.right, key, restricted)
+        words = tuple(to_tex(case) for case in self.cases)
+        return replace(found, conditions=(*words, *found.conditions)) if found.status == "PROVED" else found
 
     def condition(self, start: Judgement, key: tuple[int, int], step: Link) -> Judgement:
         """An equation that is no identity: it follows from a condition that was stated, or is one itself."""

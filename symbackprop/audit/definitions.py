@@ -84,6 +84,7 @@ class Environment:
         definitions: by family.
         functions: functions of one argument that are used on several: with their definition, or None.
         abstract: quantities that are differentiated and never defined.
+        arguments: of such that others are differentiated by, the K(\\theta) of dL/dK and dK/d\\theta, by what they are.
         squared: families of which the square is a quantity, \\sigma^2.
         zeros: axes, (family, number), with an entry 0.
         stated: assumptions about single entries, y_c = 1, and of which family.
@@ -98,6 +99,7 @@ class Environment:
     definitions: dict[str, list[Definition]] = field(default_factory=lambda: defaultdict(list))
     functions: dict[str, Definition | None] = field(default_factory=dict)
     abstract: set[str] = field(default_factory=set)
+    arguments: dict[str, set[str]] = field(default_factory=dict)
     squared: set[str] = field(default_factory=set)
     zeros: set[tuple[str, int]] = field(default_factory=set)
     roles: dict[tuple[int, int], str] = field(default_factory=dict)
@@ -659,3 +661,17 @@ def _abstract(env: Environment) -> None:
                 mention = env.names.mention(by)
                 if mention is not None and isinstance(mention.power, Number) and mention.power.text == "2":
                     env.squared.add(mention.family)
+    for family in env.abstract & env.denominators:
+        found = _differentiated_by(env, family)
+        if found and not any(env.definitions.get(f) for f in found):
+            env.arguments[family] = found
+
+
+def _differentiated_by(env: Environment, family: str) -> set[str]:
+    """The families by which a quantity is differentiated."""
+    found: set[str] = set()
+    for node in nodes(env):
+        head = env.head(node.of) if isinstance(node, Derivative) and node.of is not None else None
+        if isinstance(node, Derivative) and head is not None and head.mention.family == family:
+            found |= {m.family for by in node.by if (m := env.names.mention(by)) is not None}
+    return found

@@ -109,6 +109,8 @@ class Derivatives(Equations):
                 found = self.algebra.transposed(found)
             if value.rank == 0 and found.rank == 2 and self.reading.turned and node.kind != "nabla":
                 found = self.algebra.transposed(found)
+            if value.rank == 0 and found.rank == 1 and self.reading.turned and node.kind != "nabla":
+                found = replace(found, row=True)
         return found
 
     def _slopes(self, value: Array, of: Node, variables: Sequence[Node], scope: Scope) -> Array:
@@ -454,7 +456,8 @@ class Derivatives(Equations):
         if instance is None:
             return False
         if instance.family in self.env.abstract and self.equation(tensor) is None:
-            return True
+            own = self.env.arguments.get(instance.family)
+            return own is None or (its is not None and its.family in own)
         if its is None or its.layer is None or not its.layer.base or its.layer.base == "\u00a7":
             return False
         return self._ends_above(tensor, its.layer.base, set())

@@ -583,7 +583,8 @@ class Elaborator(Derivatives):
         if not isinstance(symbol, Symbol) or argument is None:
             raise NotRead("a function without an argument")
         name = symbol.name
-        items = argument.items if isinstance(argument, Group) else (argument,)
+        barred = isinstance(argument, Group) and argument.opening in ("|", "\u2016")  # log |K| is one of a determinant
+        items = argument.items if isinstance(argument, Group) and not barred else (argument,)
         found = self._named(name, items, argument, base, primes, scope)
         return self.raised(found, exponent, scope) if exponent is not None else found
 

@@ -20,6 +20,7 @@ from symbackprop.audit.definitions import Environment
 from symbackprop.audit.elaborate import Elaborator
 from symbackprop.audit.lengths import Key, Lengths, Overlay
 from symbackprop.audit.names import LAYER_LETTERS, Layer
+from symbackprop.audit.piecewise import mask
 from symbackprop.audit.scope import Facts, Instance, Reading, Scope
 from symbackprop.audit.tree import Big, Chain, Derivative, Group, Node, Number, Product, Scripts, Terms, walk
 from symbackprop.audit.tree import Symbol as Letter
@@ -108,6 +109,7 @@ class Setting:
         key: the number of its formula, and its own.
         restricted: indices that the text says begin with 1.
         symmetric: matrices that the words suppose to be so.
+        cases: which of the free indices agree, or do not, where it is said to hold.
     """
 
     env: Environment
@@ -117,6 +119,7 @@ class Setting:
     key: Key
     restricted: tuple[str, ...] = ()
     symmetric: frozenset[str] = frozenset()
+    cases: tuple[Chain, ...] = ()
 
     @property
     def scope(self) -> Scope:
@@ -191,11 +194,15 @@ def read(
         a, b = sides if apart else _aligned(elab, *sides)
         places = tuple(Index("pqrs"[k] if k < 4 else f"p{k}", axis.size(draft)) for k, axis in enumerate(a.axes))
         both = a.at(*places), b.at(*(places if not apart else _places(elab, b)))
-        inside = [
+        inside: list[Expr] = [
             Compare("<=", ZERO, p) if low else Compare("<", p, axis.size(draft))
             for p, axis in elab.guards
             for low in (True, False)
         ]
+        for case in setting.cases:
+            if {m.name for m in case.members if isinstance(m, Letter)} <= set(elab.free):
+                inside.append(mask(elab, case, setting.scope))
+        elab.inside = tuple(inside)
         both = multiply(*inside, both[0]), multiply(*inside, both[1])
         rested = _rested(elab, both)
         frontier = open_ends(elab) if ends is None else ends
@@ -522,7 +529,7 @@ class Trials:
                 return False
             for one, two in zip(self.axes, array.axes, strict=True):
                 elab.algebra.meet(one, two)
-            value = array.at(*self.places)
+            value = multiply(*elab.inside, array.at(*self.places))
             if set(elab.free) - known:
                 return False
             rested = _rested(elab, (self.left, value))
