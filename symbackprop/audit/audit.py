@@ -64,7 +64,7 @@ from symbackprop.errors import SymbackpropError
 from symbackprop.expression.functions import FUNCTIONS
 from symbackprop.normal_form.work_time import worked
 
-REPAIR, REPAIRS = 1.2, 6.0  # seconds of work for the repair of one equation, and of all
+REPAIR, REPAIRS = 1.2, 4.5  # seconds of work for the repair of one equation, and of all
 QUICK = 0.05
 LONGEST = 20_000  # characters of one formula
 ALL = 300.0  # seconds of work for a document: what is left then is undecided
