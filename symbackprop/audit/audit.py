@@ -5,10 +5,12 @@ Main name: `audit`.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from symbackprop.audit.arrays import Misfit, NotRead
 from symbackprop.audit.definitions import Environment, environment, mentions_in
@@ -32,7 +34,7 @@ from symbackprop.audit.latex import to_tex
 from symbackprop.audit.layout import Layout, layouts, turns, updates
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.lint import findings, mended, oddities
-from symbackprop.audit.names import survey
+from symbackprop.audit.names import Names, survey
 from symbackprop.audit.naming import names_in_words
 from symbackprop.audit.notation import override, profile, stated
 from symbackprop.audit.parts import Part, parts, seen_from
@@ -40,6 +42,7 @@ from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
 from symbackprop.audit.premises import Supposed, cases, is_condition, special, supposes, symmetric
 from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
+from symbackprop.audit.repeated_indices import RepeatedIndices, convention
 from symbackprop.audit.scope import Facts, Reading
 from symbackprop.audit.tree import (
     Big,
@@ -140,6 +143,12 @@ def audit(
     layered = layers_of_units(displays)
     if layered is not None:
         displays = tuple(layered(display) for display in displays)
+    choices = stated(document.front_matter) | dict(notation or {})
+    habits = survey(displays)
+    why_summed = convention(document, displays, habits, choices)
+    repeated = RepeatedIndices(Names(habits)) if why_summed else None
+    if repeated is not None:
+        displays = tuple(map(repeated.display, displays))
     spoken = names_in_words(document)
     if layered is not None:
         spoken = [(layered(one), layered(two)) for one, two in spoken]
@@ -155,10 +164,11 @@ def audit(
         facts, lengths, reading = infer(_words_first(document, part), env)
         if layered is not None:
             facts.assumptions.append("letters of units stand for layers that follow each other")
-        override(stated(document.front_matter) | dict(notation or {}), facts, reading)
+        if repeated is not None:
+            facts.assumptions.append(f"repeated indices are summed over, {why_summed}")
+        override(choices, facts, reading)
         judge = Judge(document, env, facts, lengths, reading, clock)
-        if layered is not None:
-            judge.reread = layered
+        judge.layered, judge.repeated = layered, repeated
         judged: list[Judgement] = []
         for f in range(part.first, part.end):
             if observer is not None:
@@ -222,7 +232,8 @@ class Judge:
         self.cases: tuple[Chain, ...] = ()  # in which the link at hand is said to hold
         self.noughts: list[tuple[int, str, Node]] = []  # what is said to be 0 at the point that the text speaks of
         self.proved: dict[Node, list[str]] = {}  # right sides that were proved, by their left sides
-        self.reread: Callable[[Node], Node] = lambda node: node  # what the document's habits make of a formula
+        self.layered: Callable[[Any], Any] | None = None
+        self.repeated: RepeatedIndices | None = None
         self.with_thresholds = any(thresholds_in(display) for display in env.displays)
         self.special = special(document, env) - facts.targets
 
@@ -313,7 +324,8 @@ class Judge:
             return self.condition(start, key, step)
         status = "PROVED IF" if ruling.status == "PROVED" and ruling.conditions else ruling.status
         if status == "REFUTED":
-            repair = self.repair(start.formula, key, step)
+            read = ruling.comparison.conditions if ruling.comparison is not None else ()
+            repair = self.repair(start.formula, key, step, frozenset(read))
             if repair is not None:
                 start = replace(start, repair=repair.latex)
         if status == "PROVED":
@@ -509,8 +521,14 @@ class Judge:
                         return True
         return False
 
-    def repair(self, formula: Formula, key: tuple[int, int], step: Link) -> Candidate | None:
-        """The first of the likely slips that, undone, makes the link a proved one; None if none is found in time."""
+    def repair(
+        self, formula: Formula, key: tuple[int, int], step: Link, granted: frozenset[str] = frozenset()
+    ) -> Candidate | None:
+        """The first of the likely slips that, undone, makes the link a proved one; None if none is found in time.
+
+        Args:
+            granted: the conditions under which the link itself was read.
+        """
         assert step.left is not None
         own, near = key[0], []
         for f in (own, own - 1, own + 1, own - 2, own + 2):
@@ -530,24 +548,38 @@ class Judge:
             trials = Trials(self.setting(key, restricted), step.left, step.right)
         except (NotRead, SymbackpropError, RecursionError):
             return None
-        for candidate in slips.candidates():
-            if worked() > until:
-                break
-            right = self.reread(parse_expression(candidate.right))
+        in_time = itertools.takewhile(lambda _: worked() <= until, slips.candidates())
+        for candidate in itertools.chain(in_time, slips.elsewhere()):
+            right = self.reread(candidate.right, step)
             if candidate.left is None and not trials.agree(right):
                 continue
             if step.left in list(walk(right)) and step.left not in list(walk(step.right)):
                 continue  # it is what it is
-            if self._proved(candidate, right, step, key, restricted):
+            if self._proved(candidate, right, step, key, restricted, granted):
                 found = candidate
                 break
         self.clock.repairs -= worked() - start
         return found
 
+    def reread(self, text: str, step: Link) -> Node:
+        """What the document's habits make of a formula in a link's place."""
+        node: Node = parse_expression(text)
+        if self.layered is not None:
+            node = self.layered(node)
+        if self.repeated is not None and step.chain.members:
+            node = self.repeated.summed(node, self.repeated.free(step.chain.members[0]))
+        return node
+
     def _proved(
-        self, candidate: Candidate, right: Node, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
+        self,
+        candidate: Candidate,
+        right: Node,
+        step: Link,
+        key: tuple[int, int],
+        restricted: tuple[str, ...],
+        granted: frozenset[str],
     ) -> bool:
-        left = step.left if candidate.left is None else self.reread(parse_expression(candidate.left))
+        left = step.left if candidate.left is None else self.reread(candidate.left, step)
         assert left is not None
         if any(isinstance(n, NotUnderstood) for n in walk(right)):
             return False
@@ -555,7 +587,7 @@ class Judge:
             found = compare(self.setting(key, restricted), left, right)
         except (NotRead, SymbackpropError, RecursionError):
             return False
-        if found.misfits or found.conditions or left == right:
+        if found.misfits or set(found.conditions) - granted or left == right:
             return False
         shares = self.facts.targets & found.families if self.facts.sums_to_one else set()
         assumed = tuple((family, "simplex", self.facts.along) for family in sorted(shares))

@@ -346,7 +346,7 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
     arrays = has_arrays(env)
     loose: list[str] = []
     parameters = _parameters(env)
-    known = [f for f, ds in env.definitions.items() if ds]
+    defined = {f for f, ds in env.definitions.items() if ds}
     for family in used:
         arity = env.habits.arity[family]
         if arity:
@@ -365,7 +365,7 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
         elif (
             family in parameters
             or family in env.abstract
-            or (family in SCALARS - set(known) and family not in env.transposed | env.denominators)
+            or (family in SCALARS - defined and family not in env.transposed | env.denominators)
             or family in env.bounds
             or not arrays
         ):

@@ -670,8 +670,8 @@ class Case:
 
 
 def _plain(comparison: Comparison) -> Sides:
-    """The two sides without names that are entries of other quantities, nested sums of the left one turned."""
-    names = {e.tensor: e for e in comparison.equations if isinstance(e.value, Entry)}
+    """The two sides without names of quantities that hold no sums, nested sums of the left one turned."""
+    names = {e.tensor: e for e in comparison.equations if not any(isinstance(n, Sum) for n in nodes_once(e.value))}
 
     def meaning(node: Expr) -> Expr | None:
         named = isinstance(node, Entry) and node.tensor in names
