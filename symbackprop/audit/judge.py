@@ -172,13 +172,19 @@ Sides = tuple[Expr, Expr]
 
 
 def read(
-    setting: Setting, left: Node, right: Node, ends: tuple[Instance, ...] | None = None, apart: bool = False
+    setting: Setting,
+    left: Node,
+    right: Node,
+    ends: tuple[Instance, ...] | None = None,
+    apart: bool = False,
+    layer: Layer | None = None,
 ) -> tuple[Elaborator, Sides, tuple[Index, ...], tuple[Equation, ...], tuple[Instance, ...]]:
     """Both sides as expressions, read again until all lengths and open ends are known; see `compare`.
 
     Args:
         ends: the open ends, where they are known.
         apart: the two sides are not laid one upon the other: they may have different shapes.
+        layer: the layer or time of which they speak, where they are what it adds to a sum.
     """
     draft = setting.lengths.copy()
     left, right, at_layer = each_layer(setting.env, left, right)
@@ -188,7 +194,7 @@ def read(
     known, settled = -1, False
     for _ in range(PASSES):
         elab = setting.elaborator(draft, memory, frontier)
-        elab.settled, elab.at_layer = settled, at_layer
+        elab.settled, elab.at_layer = settled, at_layer or layer
         elab.claimed_layer = _one_layer(setting.env, left)
         sides = elab.array(left, setting.scope), elab.array(right, setting.scope)
         a, b = sides if apart else _aligned(elab, *sides)
@@ -509,13 +515,13 @@ class Trials:
             pass
         self.setting = setting
         self.at_layer = each_layer(setting.env, left, wrong)[2] if wrong is not None else None
-        self.elab, (self.left, _), self.places, _, _ = read(setting, left, left, ends)
+        self.elab, (self.left, _), self.places, _, _ = read(setting, left, left, ends, layer=self.at_layer)
         self.axes = self.elab.array(left, setting.scope).axes
 
     def agree(self, right: Node) -> bool:
         """True if nothing shows that the two sides differ."""
         elab = self.elab
-        known = set(elab.free)
+        known, read_before = set(elab.free), elab.read_so_far()
         before = elab.lengths
         elab.lengths = elab.algebra.lengths = Overlay(before)
         try:
@@ -538,6 +544,7 @@ class Trials:
             return False
         finally:
             elab.lengths = elab.algebra.lengths = before
+            elab.forget_but(read_before)
             for name in set(elab.free) - known:
                 del elab.free[name]
 
