@@ -14,6 +14,7 @@ from typing import Any
 
 from symbackprop.audit.arrays import Misfit, NotRead
 from symbackprop.audit.definitions import Environment, environment, mentions_in
+from symbackprop.audit.differentials import with_differentials
 from symbackprop.audit.extraction import Document, Formula, extract
 from symbackprop.audit.grammar import parse, parse_expression
 from symbackprop.audit.inference import infer
@@ -150,9 +151,11 @@ def audit(
     if repeated is not None:
         displays = tuple(map(repeated.display, displays))
     spoken = names_in_words(document)
+    changes = with_differentials(displays) if not spoken else None
+    displays = changes or displays
     if layered is not None:
         spoken = [(layered(one), layered(two)) for one, two in spoken]
-    whole = environment(displays, survey(displays), spoken)
+    whole = environment(displays, survey(displays), spoken, changes is not None)
     divided = parts(document, whole)
     found = Audit(document, [], {}, [])
     clock = Clock(patience * REPAIR, patience * REPAIRS, worked() + ALL)
@@ -160,7 +163,7 @@ def audit(
         env = whole
         if len(divided) > 1:
             shown = seen_from(part, divided, displays, whole)
-            env = environment(shown, survey(shown), spoken)
+            env = environment(shown, survey(shown), spoken, changes is not None)
         facts, lengths, reading = infer(_words_first(document, part), env)
         if layered is not None:
             facts.assumptions.append("letters of units stand for layers that follow each other")
@@ -169,6 +172,8 @@ def audit(
         override(choices, facts, reading)
         judge = Judge(document, env, facts, lengths, reading, clock)
         judge.layered, judge.repeated = layered, repeated
+        if changes is not None:
+            facts.assumptions.append("dJ is the total differential of J")
         judged: list[Judgement] = []
         for f in range(part.first, part.end):
             if observer is not None:

@@ -90,6 +90,7 @@ class Environment:
         stated: assumptions about single entries, y_c = 1, and of which family.
         roles: of each link of each formula: DEFINITION, NOTATION or "" for a claim.
         spoken: names that the words give to derivatives.
+        differentials: dJ is the total differential of J, and no name for a derivative.
         other_forms: what quantities without layer or entry were proved to be, beside what defines them.
     """
 
@@ -114,6 +115,7 @@ class Environment:
     used_names: set[str] = field(default_factory=set)
     stated: dict[tuple[int, int], tuple[str, set[str]]] = field(default_factory=dict)
     spoken: tuple[Link, ...] = ()
+    differentials: bool = False
     other_forms: dict[str, list[Node]] = field(default_factory=lambda: defaultdict(list))
 
     def link(self, place: tuple[int, int]) -> Link:
@@ -159,14 +161,17 @@ class Environment:
         return True
 
 
-def environment(displays: Sequence[Display], habits: Habits, spoken: Sequence[tuple[Node, Node]] = ()) -> Environment:
+def environment(
+    displays: Sequence[Display], habits: Habits, spoken: Sequence[tuple[Node, Node]] = (), differentials: bool = False
+) -> Environment:
     """Read all links of a document.
 
     Args:
         spoken: names that the words give: "write dX for the derivative dL/dX".
+        differentials: dJ is the total differential of J.
     """
     names = Names(habits)
-    env = Environment(habits, names, tuple(displays))
+    env = Environment(habits, names, tuple(displays), differentials=differentials)
     env.spoken = tuple(Link(-1, 0, Relation("="), one, two, Chain((one, two))) for one, two in spoken)
     _count(env)
     _beside_rows(env)
@@ -388,6 +393,8 @@ def _definitions(env: Environment) -> None:
             if link.left is None:
                 continue
             head = env.head(link.left)
+            if env.differentials and isinstance(link.left, Differential):
+                continue
             if sign == "←":
                 env.roles[place] = "NOTATION"
                 continue

@@ -153,6 +153,8 @@ class Elaborator(Derivatives):
                 return collected(self, node, scope)
             case Derivative():
                 return self.derivative(node, scope)
+            case Differential("d", of, None) if self.env.differentials:
+                return self.differential(self.array(of, scope))
             case Differential(kind, Product((first, *rest), ("", *operators)), order):
                 return self.array(Product((Differential(kind, first, order), *rest), ("", *operators)), scope)
             case Differential():
