@@ -169,7 +169,7 @@ class Elaborator(Derivatives):
             case Matrix():
                 return written_matrix(self, node, scope)
             case Chain() if (chain := relation_in(node)) is not None:
-                return scalar(mask(self, chain, scope))
+                return mask(self, chain, scope)
             case Text(words):
                 raise NotRead(f"the words \u201c{words.strip()}\u201d stand in the formula")
         raise NotRead(f"{type(node).__name__.lower()} is not read")
@@ -280,7 +280,7 @@ class Elaborator(Derivatives):
             return self._exponential(node.above, scope)
         held = subscripted_indicator(node)
         if held is not None:
-            return scalar(mask(self, held, scope))
+            return mask(self, held, scope)
         mention = self.env.names.mention(node)
         if mention is not None:
             return self._mentioned(mention, scope)
@@ -331,7 +331,7 @@ class Elaborator(Derivatives):
     def _iverson(self, chain: Chain, scope: Scope) -> Array:
         if len(chain.members) == 1:
             return self.array(chain.members[0], scope)
-        return scalar(mask(self, chain, scope))
+        return mask(self, chain, scope)
 
     def _determinant(self, array: Array) -> Array:
         axis = self.algebra.meet(array.axes[0], array.axes[1])
@@ -488,7 +488,7 @@ class Elaborator(Derivatives):
             group, below, above = following.base, following.below, following.above
         held = relation_in(group) if isinstance(group, Group) and indicator_of(node) else None
         if held is not None:
-            return self._scripted(scalar(mask(self, held, scope)), below, above, scope)
+            return self._scripted(mask(self, held, scope), below, above, scope)
         if not isinstance(group, Group) or group.opening not in "([":
             return None
         mention = self.env.names.mention(node)

@@ -634,7 +634,7 @@ class _Fit:
             scope = Scope(claim=("fit", *place))
             try:
                 left, right = elab.array(link.left, scope), elab.array(link.right, scope)
-                self._known[state] = left.rank != right.rank and right.rank != 0
+                self._known[state] = left.rank != right.rank and not isinstance(link.right, Number)
             except (NotRead, RecursionError):
                 self._known[state] = True
         return bool(self._known[state])

@@ -207,7 +207,7 @@ def read(
         ]
         for case in setting.cases:
             if {m.name for m in case.members if isinstance(m, Letter)} <= set(elab.free):
-                inside.append(mask(elab, case, setting.scope))
+                inside.append(mask(elab, case, setting.scope).at())
         elab.inside = tuple(inside)
         both = multiply(*inside, both[0]), multiply(*inside, both[1])
         rested = _rested(elab, both)
