@@ -75,6 +75,7 @@ ALL = 300.0  # seconds of work for a document: what is left then is undecided
 FACTORS = tuple(
     Number(n) if s == "+" else Terms((Number(n),), ("-",)) for n in ("1", "0.5", "2") for s in "+-"
 )  # by which an equation that is put otherwise differs
+AT_ONCE = "the cost depends on no other time"
 EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
 
 
@@ -615,6 +616,8 @@ class Judge:
             yield replace(self.reading, powers=True), "the power of a matrix is its product with itself"
         if self.with_thresholds:
             yield replace(self.reading, ties=True), THRESHOLDS
+        if set(self.facts.reaches) & self.env.abstract:
+            yield replace(self.reading, at_once=True), AT_ONCE
 
     def under(
         self, reading: Reading, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...] = ()

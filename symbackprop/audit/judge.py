@@ -309,7 +309,9 @@ def open_ends(elab: Elaborator) -> tuple[Instance, ...]:
         bases = set()  # W_1 and W_2 in one formula are no layers that follow each other
     for base in bases:
         members = _layered_members(elab, base, targets)
-        found += _closed(elab, _maximal(elab, members), [t for t in targets if t not in members] + members)
+        last = _maximal(elab, members)
+        inner = [t for t in targets if t not in members] + members
+        found += last if elab.reading.at_once else _closed(elab, last, inner)
     if env.abstract and not bases:
         members = [t for t in targets]
         for family, known in env.definitions.items():
