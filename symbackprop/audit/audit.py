@@ -284,7 +284,7 @@ class Judge:
 
     def noticed(self, start: Judgement, key: tuple[int, int], step: Link) -> Judgement:
         """A definition, with what is odd about it: it is 0 whatever its quantities are, or its bound looks mistyped."""
-        if start.status != "DEFINITION":
+        if start.status != "DEFINITION" or worked() > self.clock.until:
             return start
         odd: list[str] = []
         sums = [n for n in walk(step.right) if isinstance(n, Big) and n.operator == "sum"]
