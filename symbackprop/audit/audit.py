@@ -326,6 +326,11 @@ class Judge:
         if ruling.status == "REFUTED" and more:
             reason = f"the text supposes more of {more[0]} than is used here"
             ruling = replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
+        if ruling.status == "REFUTED" and ruling.comparison is not None and ruling.comparison.one_open:
+            reason = (
+                "no formula says what is differentiated here: for an arbitrary function of its arguments it is wrong"
+            )
+            ruling = replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
         if ruling.status == "REFUTED" and is_condition(self.env, start.formula, step):
             return self.condition(start, key, step)
         status = "PROVED IF" if ruling.status == "PROVED" and ruling.conditions else ruling.status

@@ -73,6 +73,7 @@ class Comparison:
         from_zero: free indices that may be 0.
         families: the quantities that occur, down to those that are given.
         conditions: how it was read, where that is not the usual way.
+        one_open: one side alone rests on slopes of a cost that nothing defines.
     """
 
     left: Expr
@@ -84,6 +85,7 @@ class Comparison:
     own_misfits: tuple[str, ...] = ()
     from_zero: tuple[str, ...] = ()
     families: frozenset[str] = frozenset()
+    one_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,9 +153,19 @@ def compare(setting: Setting, left: Node, right: Node) -> Comparison:
     tensors = {t for e in (*both, *(q.value for q in rested)) for t in tensors_in(e)}
     families = frozenset(elab.instances[t].family for t in tensors if t in elab.instances)
     conditions = tuple(elab.conditions) + ((ELEMENTWISE,) if elab.algebra.read_elementwise else ())
+    one_open = _is_open(elab, both[0], rested) != _is_open(elab, both[1], rested)
     return Comparison(
-        both[0], both[1], indices, rested, misfits, conditions, own, from_zero, families
+        both[0], both[1], indices, rested, misfits, conditions, own, from_zero, families, one_open
     )  # fmt: skip
+
+
+def _is_open(elab: Elaborator, side: Expr, equations: Sequence[Equation]) -> bool:
+    """True if a side rests on slopes of what nothing defines."""
+    found = set(tensors_in(side))
+    for equation in reversed(equations):  # each after those that it is made of
+        if equation.tensor in found:
+            found |= tensors_in(equation.value)
+    return any(elab.jets[t][0].name in elab.env.abstract for t in found if t in elab.jets)
 
 
 def _misfits_of(
