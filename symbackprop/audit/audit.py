@@ -31,7 +31,6 @@ from symbackprop.audit.judge import (
     with_one_hot,
     with_symmetric,
 )
-from symbackprop.audit.latex import to_tex
 from symbackprop.audit.layout import Layout, layouts, turns, updates
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.lint import findings, mended, oddities
@@ -40,7 +39,7 @@ from symbackprop.audit.naming import names_in_words
 from symbackprop.audit.notation import override, profile, stated
 from symbackprop.audit.parts import Part, parts, seen_from
 from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
-from symbackprop.audit.premises import Supposed, cases, is_condition, special, supposes, symmetric
+from symbackprop.audit.premises import Supposed, cases, in_words, is_condition, special, supposes, symmetric
 from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.repeated_indices import RepeatedIndices, convention
@@ -359,7 +358,7 @@ class Judge:
             return ruling
         assert step.left is not None
         found = self.ruled(step.left, step.right, key, restricted)
-        words = tuple(to_tex(case) for case in self.cases)
+        words = tuple(in_words(case) for case in self.cases)
         return replace(found, conditions=(*words, *found.conditions)) if found.status == "PROVED" else found
 
     def condition(self, start: Judgement, key: tuple[int, int], step: Link) -> Judgement:

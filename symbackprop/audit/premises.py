@@ -119,6 +119,12 @@ def _compares_indices(env: Environment, node: Node) -> bool:
     return False
 
 
+def in_words(case: Chain) -> str:
+    """Which indices agree, as a condition is told."""
+    one, two = (member.name for member in case.members if isinstance(member, Symbol))
+    return f"{one} {case.relations[0].sign} {two}"
+
+
 def supposes(env: Environment, formula: Formula, step: Link) -> bool:
     """True for u^T u = 1 in running text, or after "assume that": a link that says how quantities are chosen."""
     cue = re.search(CUE, re.split(r"(?<=[.!?])\s+", formula.before.strip())[-1], re.I) is not None
@@ -225,4 +231,4 @@ def _flipped(env: Environment, one: str, other: str) -> set[str]:
     return {first.family} if swapped or first.transposed != second.transposed else set()
 
 
-__all__ = ["Supposed", "cases", "is_condition", "special", "supposes", "symmetric"]
+__all__ = ["Supposed", "cases", "in_words", "is_condition", "special", "supposes", "symmetric"]

@@ -590,8 +590,10 @@ def beside(env: Environment, formulas: Sequence[tuple[str, Iterable[Anything]]])
             if isinstance(node, Product):
                 for one, two in itertools.pairwise(node.factors):
                     mention = env.names.mention(one)
-                    if mention is not None and mention.primes and isinstance(two, Group):
-                        slopes.setdefault(text[one.span[0] : two.span[1]])
+                    called = mention is not None and isinstance(two, Group) and len(two.items) == 1
+                    if called and mention is not None and (mention.primes or mention.family in env.functions):
+                        values = slopes if mention.primes else found
+                        values.setdefault(text[one.span[0] : two.span[1]])
             if isinstance(node, Derivative) and node.form == "fraction" and node.of is not None:
                 slopes.setdefault(text[node.span[0] : node.span[1]])
             if isinstance(node, Symbol | Scripts):
