@@ -5,13 +5,16 @@ Main name: `audit`.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from symbackprop.audit.arrays import Misfit, NotRead
 from symbackprop.audit.definitions import Environment, environment, mentions_in
+from symbackprop.audit.differentials import with_differentials
 from symbackprop.audit.extraction import Document, Formula, extract
 from symbackprop.audit.grammar import parse, parse_expression
 from symbackprop.audit.inference import infer
@@ -31,17 +34,19 @@ from symbackprop.audit.judge import (
 from symbackprop.audit.layout import Layout, layouts, turns, updates
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.lint import findings, mended, oddities
-from symbackprop.audit.names import survey
+from symbackprop.audit.names import Names, survey
 from symbackprop.audit.naming import names_in_words
 from symbackprop.audit.notation import override, profile, stated
 from symbackprop.audit.parts import Part, parts, seen_from
 from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
-from symbackprop.audit.premises import Supposed, is_condition, special, supposes, symmetric
+from symbackprop.audit.premises import Supposed, cases, in_words, is_condition, special, supposes, symmetric
 from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
+from symbackprop.audit.repeated_indices import RepeatedIndices, convention
 from symbackprop.audit.scope import Facts, Reading
 from symbackprop.audit.tree import (
     Big,
+    Chain,
     Display,
     Group,
     Link,
@@ -62,13 +67,14 @@ from symbackprop.errors import SymbackpropError
 from symbackprop.expression.functions import FUNCTIONS
 from symbackprop.normal_form.work_time import worked
 
-REPAIR, REPAIRS = 1.2, 6.0  # seconds of work for the repair of one equation, and of all
+REPAIR, REPAIRS = 1.2, 4.5  # seconds of work for the repair of one equation, and of all
 QUICK = 0.05
 LONGEST = 20_000  # characters of one formula
 ALL = 300.0  # seconds of work for a document: what is left then is undecided
 FACTORS = tuple(
     Number(n) if s == "+" else Terms((Number(n),), ("-",)) for n in ("1", "0.5", "2") for s in "+-"
 )  # by which an equation that is put otherwise differs
+AT_ONCE = "the cost depends on no other time"
 EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
 
 
@@ -138,10 +144,18 @@ def audit(
     layered = layers_of_units(displays)
     if layered is not None:
         displays = tuple(layered(display) for display in displays)
+    choices = stated(document.front_matter) | dict(notation or {})
+    habits = survey(displays)
+    why_summed = convention(document, displays, habits, choices)
+    repeated = RepeatedIndices(Names(habits)) if why_summed else None
+    if repeated is not None:
+        displays = tuple(map(repeated.display, displays))
     spoken = names_in_words(document)
+    changes = with_differentials(displays) if not spoken else None
+    displays = changes or displays
     if layered is not None:
         spoken = [(layered(one), layered(two)) for one, two in spoken]
-    whole = environment(displays, survey(displays), spoken)
+    whole = environment(displays, survey(displays), spoken, changes is not None)
     divided = parts(document, whole)
     found = Audit(document, [], {}, [])
     clock = Clock(patience * REPAIR, patience * REPAIRS, worked() + ALL)
@@ -149,14 +163,17 @@ def audit(
         env = whole
         if len(divided) > 1:
             shown = seen_from(part, divided, displays, whole)
-            env = environment(shown, survey(shown), spoken)
+            env = environment(shown, survey(shown), spoken, changes is not None)
         facts, lengths, reading = infer(_words_first(document, part), env)
         if layered is not None:
             facts.assumptions.append("letters of units stand for layers that follow each other")
-        override(stated(document.front_matter) | dict(notation or {}), facts, reading)
+        if repeated is not None:
+            facts.assumptions.append(f"repeated indices are summed over, {why_summed}")
+        override(choices, facts, reading)
         judge = Judge(document, env, facts, lengths, reading, clock)
-        if layered is not None:
-            judge.reread = layered
+        judge.layered, judge.repeated = layered, repeated
+        if changes is not None:
+            facts.assumptions.append("dJ is the total differential of J")
         judged: list[Judgement] = []
         for f in range(part.first, part.end):
             if observer is not None:
@@ -217,9 +234,11 @@ class Judge:
         self.clock = clock
         self.otherwise: dict[tuple[int, int], Layout] = {}  # claims that are true in another layout alone
         self.supposed = Supposed()
+        self.cases: tuple[Chain, ...] = ()  # in which the link at hand is said to hold
         self.noughts: list[tuple[int, str, Node]] = []  # what is said to be 0 at the point that the text speaks of
         self.proved: dict[Node, list[str]] = {}  # right sides that were proved, by their left sides
-        self.reread: Callable[[Node], Node] = lambda node: node  # what the document's habits make of a formula
+        self.layered: Callable[[Any], Any] | None = None
+        self.repeated: RepeatedIndices | None = None
         self.with_thresholds = any(thresholds_in(display) for display in env.displays)
         self.special = special(document, env) - facts.targets
 
@@ -230,7 +249,8 @@ class Judge:
         named = frozenset(self.supposed.here | self.supposed.before)
         entries = (c for y, c in self.facts.one_hot.items() if (y, 0) not in self.facts.zeros)  # as y_c is one
         restricted = tuple(dict.fromkeys((*restricted, *entries)))
-        return Setting(self.env, self.facts, self.lengths, reading or self.reading, key, restricted, named)
+        reading = reading or self.reading
+        return Setting(self.env, self.facts, self.lengths, reading, key, restricted, named, self.cases)
 
     def display(self, number: int, display: Display) -> Iterator[Judgement]:
         """What is said of the links of one formula."""
@@ -263,7 +283,7 @@ class Judge:
 
     def noticed(self, start: Judgement, key: tuple[int, int], step: Link) -> Judgement:
         """A definition, with what is odd about it: it is 0 whatever its quantities are, or its bound looks mistyped."""
-        if start.status != "DEFINITION":
+        if start.status != "DEFINITION" or worked() > self.clock.until:
             return start
         odd: list[str] = []
         sums = [n for n in walk(step.right) if isinstance(n, Big) and n.operator == "sum"]
@@ -293,21 +313,29 @@ class Judge:
             return replace(start, status="NOTATION", reason="what the text supposes")
         if worked() > self.clock.until:
             return replace(start, status="UNDECIDED", reason="the time for the document was up")
-        self.supposed = symmetric(self.document, self.env, start.formula)
+        self.supposed, self.cases = symmetric(self.document, self.env, start.formula), ()
         restricted = self.said_positive(start.formula, step)
         ruling = self.ruled(step.left, step.right, key, restricted)
         if ruling.status in ("REFUTED", "NOT UNDERSTOOD") and turns(step.left, step.right):
             ruling = self.in_other_layout(ruling, step, key, restricted)
+        if ruling.status in ("REFUTED", "UNDECIDED"):
+            ruling = self.in_cases(ruling, start.formula, step, key, restricted)
         known = {f for f in self.env.definitions if self.env.definitions[f]}
         more = sorted((ruling.comparison.families if ruling.comparison is not None else set()) & self.special - known)
         if ruling.status == "REFUTED" and more:
             reason = f"the text supposes more of {more[0]} than is used here"
             ruling = replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
+        if ruling.status == "REFUTED" and ruling.comparison is not None and ruling.comparison.one_open:
+            reason = (
+                "no formula says what is differentiated here: for an arbitrary function of its arguments it is wrong"
+            )
+            ruling = replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
         if ruling.status == "REFUTED" and is_condition(self.env, start.formula, step):
             return self.condition(start, key, step)
         status = "PROVED IF" if ruling.status == "PROVED" and ruling.conditions else ruling.status
         if status == "REFUTED":
-            repair = self.repair(start.formula, key, step)
+            read = ruling.comparison.conditions if ruling.comparison is not None else ()
+            repair = self.repair(start.formula, key, step, frozenset(read))
             if repair is not None:
                 start = replace(start, repair=repair.latex)
         if status == "PROVED":
@@ -320,6 +348,18 @@ class Judge:
             start, status=status, reason=ruling.reason, conditions=ruling.conditions,
             counterexample=ruling.counterexample, ruling=ruling,
         )  # fmt: skip
+
+    def in_cases(
+        self, ruling: Ruling, formula: Formula, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
+    ) -> Ruling:
+        """The ruling on a formula that is said to hold where two of its indices agree, or do not."""
+        self.cases = cases(self.env, formula, self.env.displays[key[0]], step)
+        if not self.cases:
+            return ruling
+        assert step.left is not None
+        found = self.ruled(step.left, step.right, key, restricted)
+        words = tuple(in_words(case) for case in self.cases)
+        return replace(found, conditions=(*words, *found.conditions)) if found.status == "PROVED" else found
 
     def condition(self, start: Judgement, key: tuple[int, int], step: Link) -> Judgement:
         """An equation that is no identity: it follows from a condition that was stated, or is one itself."""
@@ -491,8 +531,14 @@ class Judge:
                         return True
         return False
 
-    def repair(self, formula: Formula, key: tuple[int, int], step: Link) -> Candidate | None:
-        """The first of the likely slips that, undone, makes the link a proved one; None if none is found in time."""
+    def repair(
+        self, formula: Formula, key: tuple[int, int], step: Link, granted: frozenset[str] = frozenset()
+    ) -> Candidate | None:
+        """The first of the likely slips that, undone, makes the link a proved one; None if none is found in time.
+
+        Args:
+            granted: the conditions under which the link itself was read.
+        """
         assert step.left is not None
         own, near = key[0], []
         for f in (own, own - 1, own + 1, own - 2, own + 2):
@@ -512,24 +558,38 @@ class Judge:
             trials = Trials(self.setting(key, restricted), step.left, step.right)
         except (NotRead, SymbackpropError, RecursionError):
             return None
-        for candidate in slips.candidates():
-            if worked() > until:
-                break
-            right = self.reread(parse_expression(candidate.right))
+        in_time = itertools.takewhile(lambda _: worked() <= until, slips.candidates())
+        for candidate in itertools.chain(in_time, slips.elsewhere()):
+            right = self.reread(candidate.right, step)
             if candidate.left is None and not trials.agree(right):
                 continue
             if step.left in list(walk(right)) and step.left not in list(walk(step.right)):
                 continue  # it is what it is
-            if self._proved(candidate, right, step, key, restricted):
+            if self._proved(candidate, right, step, key, restricted, granted):
                 found = candidate
                 break
         self.clock.repairs -= worked() - start
         return found
 
+    def reread(self, text: str, step: Link) -> Node:
+        """What the document's habits make of a formula in a link's place."""
+        node: Node = parse_expression(text)
+        if self.layered is not None:
+            node = self.layered(node)
+        if self.repeated is not None and step.chain.members:
+            node = self.repeated.summed(node, self.repeated.free(step.chain.members[0]))
+        return node
+
     def _proved(
-        self, candidate: Candidate, right: Node, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
+        self,
+        candidate: Candidate,
+        right: Node,
+        step: Link,
+        key: tuple[int, int],
+        restricted: tuple[str, ...],
+        granted: frozenset[str],
     ) -> bool:
-        left = step.left if candidate.left is None else self.reread(parse_expression(candidate.left))
+        left = step.left if candidate.left is None else self.reread(candidate.left, step)
         assert left is not None
         if any(isinstance(n, NotUnderstood) for n in walk(right)):
             return False
@@ -537,7 +597,7 @@ class Judge:
             found = compare(self.setting(key, restricted), left, right)
         except (NotRead, SymbackpropError, RecursionError):
             return False
-        if found.misfits or found.conditions or left == right:
+        if found.misfits or set(found.conditions) - granted or left == right:
             return False
         shares = self.facts.targets & found.families if self.facts.sums_to_one else set()
         assumed = tuple((family, "simplex", self.facts.along) for family in sorted(shares))
@@ -560,6 +620,8 @@ class Judge:
             yield replace(self.reading, powers=True), "the power of a matrix is its product with itself"
         if self.with_thresholds:
             yield replace(self.reading, ties=True), THRESHOLDS
+        if set(self.facts.reaches) & self.env.abstract:
+            yield replace(self.reading, at_once=True), AT_ONCE
 
     def under(
         self, reading: Reading, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ Main name: `Commands`. An unknown command is a symbol, with a note.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -55,6 +56,10 @@ from symbackprop.audit.words import (
     SWITCHES,
     TEXTS,
     WIDE_SPACES,
+)
+
+BOLD_NAMES = (
+    r"(?:math)?(?:v|m|t|b)?(?:ec|ect|ector|at|atrix|mat|ensor|ten|b|bf|bm|s|old)"  # of an author's own: \vect{x}
 )
 
 
@@ -167,7 +172,7 @@ class Commands(Expressions):
         return self.structure(token)
 
     def structure(self, token: Token) -> Node:
-        """Environments and decorations; an unknown command is a symbol."""
+        r"""Environments and decorations; an unknown command is a symbol, with an argument a function or \vect{x}."""
         text, start = token.text, token.start
         if text == r"\begin":
             return self.environment(token)
@@ -191,7 +196,14 @@ class Commands(Expressions):
         if not text[1:].isalpha():
             raise Unreadable(f"{text} is not understood here", token)
         self.note("command", f"the command {text} is not known", (start, token.end))
-        return Symbol(text[1:], "command", span=(start, token.end))
+        following = self.peek()
+        if following is None or following.text != "{" or following.space or self.scripted:
+            return Symbol(text[1:], "command", span=(start, token.end))
+        argument = self.inside(self.argument_tokens()).whole()
+        span = (start, self.last_end())
+        if isinstance(argument, Symbol) and re.fullmatch(BOLD_NAMES, text[1:]):
+            return Symbol(argument.name, "bold", argument.accents, span=span)
+        return Application(Symbol(text[1:], "command"), Group("(", ")", (argument,), span=argument.span), span=span)
 
     def nabla(self, token: Token) -> Node:
         r"""\nabla with what it is taken by, its power, and the factor that follows."""

@@ -84,11 +84,13 @@ class Environment:
         definitions: by family.
         functions: functions of one argument that are used on several: with their definition, or None.
         abstract: quantities that are differentiated and never defined.
+        arguments: of such that others are differentiated by, the K(\\theta) of dL/dK and dK/d\\theta, by what they are.
         squared: families of which the square is a quantity, \\sigma^2.
         zeros: axes, (family, number), with an entry 0.
         stated: assumptions about single entries, y_c = 1, and of which family.
         roles: of each link of each formula: DEFINITION, NOTATION or "" for a claim.
         spoken: names that the words give to derivatives.
+        differentials: dJ is the total differential of J, and no name for a derivative.
         other_forms: what quantities without layer or entry were proved to be, beside what defines them.
     """
 
@@ -98,6 +100,7 @@ class Environment:
     definitions: dict[str, list[Definition]] = field(default_factory=lambda: defaultdict(list))
     functions: dict[str, Definition | None] = field(default_factory=dict)
     abstract: set[str] = field(default_factory=set)
+    arguments: dict[str, set[str]] = field(default_factory=dict)
     squared: set[str] = field(default_factory=set)
     zeros: set[tuple[str, int]] = field(default_factory=set)
     roles: dict[tuple[int, int], str] = field(default_factory=dict)
@@ -112,6 +115,7 @@ class Environment:
     used_names: set[str] = field(default_factory=set)
     stated: dict[tuple[int, int], tuple[str, set[str]]] = field(default_factory=dict)
     spoken: tuple[Link, ...] = ()
+    differentials: bool = False
     other_forms: dict[str, list[Node]] = field(default_factory=lambda: defaultdict(list))
 
     def link(self, place: tuple[int, int]) -> Link:
@@ -157,14 +161,17 @@ class Environment:
         return True
 
 
-def environment(displays: Sequence[Display], habits: Habits, spoken: Sequence[tuple[Node, Node]] = ()) -> Environment:
+def environment(
+    displays: Sequence[Display], habits: Habits, spoken: Sequence[tuple[Node, Node]] = (), differentials: bool = False
+) -> Environment:
     """Read all links of a document.
 
     Args:
         spoken: names that the words give: "write dX for the derivative dL/dX".
+        differentials: dJ is the total differential of J.
     """
     names = Names(habits)
-    env = Environment(habits, names, tuple(displays))
+    env = Environment(habits, names, tuple(displays), differentials=differentials)
     env.spoken = tuple(Link(-1, 0, Relation("="), one, two, Chain((one, two))) for one, two in spoken)
     _count(env)
     _beside_rows(env)
@@ -386,6 +393,8 @@ def _definitions(env: Environment) -> None:
             if link.left is None:
                 continue
             head = env.head(link.left)
+            if env.differentials and isinstance(link.left, Differential):
+                continue
             if sign == "←":
                 env.roles[place] = "NOTATION"
                 continue
@@ -659,3 +668,17 @@ def _abstract(env: Environment) -> None:
                 mention = env.names.mention(by)
                 if mention is not None and isinstance(mention.power, Number) and mention.power.text == "2":
                     env.squared.add(mention.family)
+    for family in env.abstract & env.denominators:
+        found = _differentiated_by(env, family)
+        if found and not any(env.definitions.get(f) for f in found):
+            env.arguments[family] = found
+
+
+def _differentiated_by(env: Environment, family: str) -> set[str]:
+    """The families by which a quantity is differentiated."""
+    found: set[str] = set()
+    for node in nodes(env):
+        head = env.head(node.of) if isinstance(node, Derivative) and node.of is not None else None
+        if isinstance(node, Derivative) and head is not None and head.mention.family == family:
+            found |= {m.family for by in node.by if (m := env.names.mention(by)) is not None}
+    return found

@@ -18,6 +18,7 @@ from symbackprop.audit.quantities import is_computed
 from symbackprop.audit.scope import Facts, Instance, Letter, Reading, Scope
 from symbackprop.audit.tree import (
     Derivative,
+    Differential,
     Group,
     Node,
     Number,
@@ -40,6 +41,7 @@ from symbackprop.expression.build import (
     Tensor,
     Where,
     add,
+    close_sum,
     fresh,
     multiply,
     nodes_once,
@@ -109,6 +111,8 @@ class Derivatives(Equations):
                 found = self.algebra.transposed(found)
             if value.rank == 0 and found.rank == 2 and self.reading.turned and node.kind != "nabla":
                 found = self.algebra.transposed(found)
+            if value.rank == 0 and found.rank == 1 and self.reading.turned and node.kind != "nabla":
+                found = replace(found, row=True)
         return found
 
     def _slopes(self, value: Array, of: Node, variables: Sequence[Node], scope: Scope) -> Array:
@@ -229,6 +233,47 @@ class Derivatives(Equations):
         )
         whole = tuple(Symbol(":") for _ in there.axes)
         return self.entry(found, (*whole, *every.values()), scope)
+
+    # Total differentials.
+
+    def differential(self, value: Array) -> Array:
+        """What each entry of an array changes by as the quantities that are given change by their differentials."""
+
+        def at(*places: Expr) -> Expr:
+            expr = value.at(*places)
+            found: list[Expr] = []
+            for tensor in self._varied(expr):
+                change = Tensor(f"d {tensor.name}", tensor.shape)
+                running = [fresh("k", n) for n in tensor.shape]
+                term = multiply(self.total(expr, tensor, running), Entry(change, tuple(running)))
+                for index in reversed(running):
+                    term = close_sum(index, term)
+                found.append(term)
+            return add(*found)
+
+        return Array(value.axes, at, value.row)
+
+    def _varied(self, expr: Expr) -> list[Tensor]:
+        """The given quantities of which an expression is made: those whose differentials are written, if any are."""
+        given: dict[Tensor, None] = {}
+        waiting, seen = list(tensors_in(expr)), set(tensors_in(expr))
+        while waiting:
+            tensor = waiting.pop()
+            equation = self.equation(tensor)
+            if equation is None:
+                given[tensor] = None
+                continue
+            waiting += [t for t in tensors_in(equation.value) if t not in seen]
+            seen |= tensors_in(equation.value)
+        written = self._written_differentials()
+        chosen = [t for t in given if self.instances[t].family in written] if written else list(given)
+        return sorted(chosen, key=lambda t: t.name)
+
+    def _written_differentials(self) -> set[str]:
+        """The given quantities of which the document writes a differential: the others do not change."""
+        mentions = [self.env.names.mention(n.of) for d in self.env.displays for n in walk(d)
+                    if isinstance(n, Differential) and n.kind == "d"]  # fmt: skip
+        return {m.family for m in mentions if m is not None and not self.env.definitions.get(m.family)}
 
     # Along all paths.
 
@@ -454,7 +499,8 @@ class Derivatives(Equations):
         if instance is None:
             return False
         if instance.family in self.env.abstract and self.equation(tensor) is None:
-            return True
+            own = self.env.arguments.get(instance.family)
+            return own is None or (its is not None and its.family in own)
         if its is None or its.layer is None or not its.layer.base or its.layer.base == "\u00a7":
             return False
         return self._ends_above(tensor, its.layer.base, set())

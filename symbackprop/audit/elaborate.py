@@ -153,6 +153,8 @@ class Elaborator(Derivatives):
                 return collected(self, node, scope)
             case Derivative():
                 return self.derivative(node, scope)
+            case Differential("d", of, None) if self.env.differentials:
+                return self.differential(self.array(of, scope))
             case Differential(kind, Product((first, *rest), ("", *operators)), order):
                 return self.array(Product((Differential(kind, first, order), *rest), ("", *operators)), scope)
             case Differential():
@@ -167,7 +169,7 @@ class Elaborator(Derivatives):
             case Matrix():
                 return written_matrix(self, node, scope)
             case Chain() if (chain := relation_in(node)) is not None:
-                return scalar(mask(self, chain, scope))
+                return mask(self, chain, scope)
             case Text(words):
                 raise NotRead(f"the words \u201c{words.strip()}\u201d stand in the formula")
         raise NotRead(f"{type(node).__name__.lower()} is not read")
@@ -278,7 +280,7 @@ class Elaborator(Derivatives):
             return self._exponential(node.above, scope)
         held = subscripted_indicator(node)
         if held is not None:
-            return scalar(mask(self, held, scope))
+            return mask(self, held, scope)
         mention = self.env.names.mention(node)
         if mention is not None:
             return self._mentioned(mention, scope)
@@ -329,7 +331,7 @@ class Elaborator(Derivatives):
     def _iverson(self, chain: Chain, scope: Scope) -> Array:
         if len(chain.members) == 1:
             return self.array(chain.members[0], scope)
-        return scalar(mask(self, chain, scope))
+        return mask(self, chain, scope)
 
     def _determinant(self, array: Array) -> Array:
         axis = self.algebra.meet(array.axes[0], array.axes[1])
@@ -486,7 +488,7 @@ class Elaborator(Derivatives):
             group, below, above = following.base, following.below, following.above
         held = relation_in(group) if isinstance(group, Group) and indicator_of(node) else None
         if held is not None:
-            return self._scripted(scalar(mask(self, held, scope)), below, above, scope)
+            return self._scripted(mask(self, held, scope), below, above, scope)
         if not isinstance(group, Group) or group.opening not in "([":
             return None
         mention = self.env.names.mention(node)
@@ -583,7 +585,8 @@ class Elaborator(Derivatives):
         if not isinstance(symbol, Symbol) or argument is None:
             raise NotRead("a function without an argument")
         name = symbol.name
-        items = argument.items if isinstance(argument, Group) else (argument,)
+        barred = isinstance(argument, Group) and argument.opening in ("|", "\u2016")  # log |K| is one of a determinant
+        items = argument.items if isinstance(argument, Group) and not barred else (argument,)
         found = self._named(name, items, argument, base, primes, scope)
         return self.raised(found, exponent, scope) if exponent is not None else found
 

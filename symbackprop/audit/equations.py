@@ -55,6 +55,14 @@ class Equations(Quantities, ABC):
             self._equations[tensor] = self._defined(tensor)
         return self._equations[tensor]
 
+    def read_so_far(self) -> frozenset[Tensor]:
+        """The tensors whose equations have been read."""
+        return frozenset(self._equations)
+
+    def forget_but(self, known: frozenset[Tensor]) -> None:
+        """Read all other equations anew: they were read while lengths were joined that are no longer."""
+        self._equations = {tensor: e for tensor, e in self._equations.items() if tensor in known}
+
     def _defined(self, tensor: Tensor) -> Equation | None:
         instance = self.instances.get(tensor)
         if instance is None or tensor in self.jets:

@@ -294,8 +294,9 @@ class Expressions(Cursor, ABC):
         k = self.place + 1
         if k < len(self.tokens) and self.tokens[k].text in ("_", "^"):
             return False
-        if k < len(self.tokens) and k > 1 and self.tokens[k - 1].space and self.tokens[k].space:
-            return False  # [a | b | c]
+        parts = bar == "|" and self.bracketed  # [a | b | c]
+        if parts and k < len(self.tokens) and k > 1 and self.tokens[k - 1].space and self.tokens[k].space:
+            return False
         while k < min(len(self.tokens), self.place + BAR_REACH):
             text = self.tokens[k].text
             if text == bar:

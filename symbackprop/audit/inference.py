@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from symbackprop.audit.arrays import Misfit, NotRead
 from symbackprop.audit.definitions import Definition, Environment, Head, mentions_in, nodes
@@ -16,13 +17,14 @@ from symbackprop.audit.elaborate import Elaborator
 from symbackprop.audit.extraction import Document
 from symbackprop.audit.grammar import parse_expression
 from symbackprop.audit.layout import said
-from symbackprop.audit.lengths import Lengths
+from symbackprop.audit.lengths import Key, Lengths
 from symbackprop.audit.names import Layer, Mention
 from symbackprop.audit.scope import SAMPLES, Facts, Instance, Reading, Scope
 from symbackprop.audit.tree import (
     Application,
     Chain,
     Group,
+    Link,
     Listing,
     Node,
     Number,
@@ -344,6 +346,7 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
     arrays = has_arrays(env)
     loose: list[str] = []
     parameters = _parameters(env)
+    defined = {f for f, ds in env.definitions.items() if ds}
     for family in used:
         arity = env.habits.arity[family]
         if arity:
@@ -362,7 +365,7 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
         elif (
             family in parameters
             or family in env.abstract
-            or (family in SCALARS and family not in env.transposed | env.denominators)
+            or (family in SCALARS - defined and family not in env.transposed | env.denominators)
             or family in env.bounds
             or not arrays
         ):
@@ -372,16 +375,17 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
         else:
             facts.ranks[family] = _likely(family, env)
             loose.append(family)
-    best = _choose(env, facts, reading, loose)
-    if _misfits(env, facts, reading, best):
-        looser = Reading(elementwise=True, rows=reading.rows)
-        again = _choose(env, facts, looser, loose)
-        if _misfits(env, facts, looser, again) < _misfits(env, facts, reading, best):
-            best, reading.elementwise = again, True
+    fit = _Fit(env, facts, reading)
+    best = fit.choose(loose)
+    if fit.misfits(best):
+        looser = _Fit(env, facts, replace(reading, elementwise=True))
+        again = looser.choose(loose)
+        if looser.misfits(again) < fit.misfits(best):
+            best, fit, reading.elementwise = again, looser, True
             facts.assumptions.append("vectors side by side are multiplied entry by entry")
-    facts.guessed = reading.elementwise or _misfits(env, facts, reading, best) >= 10
+    facts.guessed = reading.elementwise or fit.misfits(best) >= 10
     facts.ranks.update(best)
-    _ranks_of_defined(env, facts, reading)
+    fit.settle_defined()
     facts.sure |= {f for f in used if facts.ranks.get(f) == 0 and (f in env.costs or f in env.bounds or f in SCALARS)}
     for _ in range(3):
         for family, known in env.definitions.items():
@@ -549,83 +553,150 @@ def _rank_of_space(node: Node) -> int | None:
     return None
 
 
-def _choose(env: Environment, facts: Facts, reading: Reading, loose: list[str]) -> dict[str, int]:
-    """Ranks of what is given under which the definitions fit, as near to what the letters say as can be."""
-    best = {f: facts.ranks[f] for f in loose}
-    worst = _misfits(env, facts, reading, best)
-    for _ in range(3):
-        if not worst:
-            break
-        before = worst
-        for family in loose:
-            for rank in (0, 1, 2):
-                if rank == best[family] or (not rank and family in env.transposed):
-                    continue
-                tried = {**best, family: rank}
-                count = _misfits(env, facts, reading, tried)
-                if count < worst:
-                    best, worst = tried, count
-        if worst == before:
-            break
-    if worst and len(loose) <= MOST_LOOSE:
-        for one, two in itertools.combinations(loose, 2):
-            for ranks in itertools.product((0, 1, 2), repeat=2):
-                tried = {**best, one: ranks[0], two: ranks[1]}
-                if any(not tried[f] and f in env.transposed for f in (one, two)):
-                    continue
-                count = _misfits(env, facts, reading, tried)
-                if count < worst:
-                    best, worst = tried, count
+class _Fit:
+    """Whether a choice of ranks suits the definitions and claims of a document, under one reading.
+
+    What a formula gives depends on the ranks of what it names: it is kept until one of them is chosen otherwise.
+    """
+
+    def __init__(self, env: Environment, facts: Facts, reading: Reading) -> None:
+        self.env, self.facts, self.reading = env, facts, reading
+        self.recurring = _recurring(env)
+        self.slopes_last = sorted(env.definitions.items(), key=lambda item: any(d.slope for d in item[1]))
+        self.claims = list(itertools.islice(self._claims(), MOST_CLAIMS))
+        self._named: dict[Key, tuple[str, ...]] = {}
+        self._known: dict[Key, tuple[int | None, tuple[str, ...]] | bool] = {}
+
+    def _claims(self) -> Iterator[tuple[tuple[int, int], Link]]:
+        for f, display in enumerate(self.env.displays):
+            for k, link in enumerate(links(display)):
+                if (f, k) not in self.env.roles and link.left is not None and link.relation.sign == "=":
+                    yield (f, k), link
+
+    def choose(self, loose: list[str]) -> dict[str, int]:
+        """Ranks of what is given under which the definitions fit, as near to what the letters say as can be."""
+        env, facts = self.env, self.facts
+        best = {f: facts.ranks[f] for f in loose}
+        worst = self.misfits(best)
+        for _ in range(3):
             if not worst:
                 break
-    return best
+            before = worst
+            for family in loose:
+                for rank in (0, 1, 2):
+                    if rank == best[family] or (not rank and family in env.transposed):
+                        continue
+                    tried = {**best, family: rank}
+                    count = self.misfits(tried)
+                    if count < worst:
+                        best, worst = tried, count
+            if worst == before:
+                break
+        if worst and len(loose) <= MOST_LOOSE:
+            for one, two in itertools.combinations(loose, 2):
+                for ranks in itertools.product((0, 1, 2), repeat=2):
+                    tried = {**best, one: ranks[0], two: ranks[1]}
+                    if any(not tried[f] and f in env.transposed for f in (one, two)):
+                        continue
+                    count = self.misfits(tried)
+                    if count < worst:
+                        best, worst = tried, count
+                if not worst:
+                    break
+        return best
 
+    def misfits(self, ranks: dict[str, int]) -> int:
+        """How many definitions and claims do not fit; a definition counts as ten claims."""
+        facts = self.facts
+        saved, implicit = dict(facts.ranks), dict(facts.implicit)
+        facts.ranks.update(ranks)
+        count = 10 * self.settle_defined() + sum(self._is_unread(place, link) for place, link in self.claims)
+        facts.ranks, facts.implicit = saved, implicit
+        return count
 
-def _misfits(env: Environment, facts: Facts, reading: Reading, ranks: dict[str, int]) -> int:
-    """How many definitions do not fit."""
-    saved = dict(facts.ranks)
-    facts.ranks.update(ranks)
-    implicit = dict(facts.implicit)
-    count = 10 * _ranks_of_defined(env, facts, reading) + _unread(env, facts, reading)
-    facts.ranks, facts.implicit = saved, implicit
-    return count
+    def _state(self, place: Key, *sides: Node) -> Key:
+        """A formula with the ranks of what it names."""
+        if place not in self._named:
+            named = set().union(*(mentions_in(self.env, side) for side in sides))
+            bodies = [d.right for f in named if (d := self.env.functions.get(f)) is not None]
+            named |= set().union(*(mentions_in(self.env, body) for body in bodies))
+            self._named[place] = tuple(sorted(named | {self.facts.aliases.get(f, f) for f in named}))
+        ranks, implicit = self.facts.ranks, self.facts.implicit
+        return (place, *((ranks.get(f, 0), implicit.get(f)) for f in self._named[place]))
 
-
-def _unread(env: Environment, facts: Facts, reading: Reading) -> int:
-    """How many claims do not fit in shape, of the first of them."""
-    failed = seen = 0
-    for f, display in enumerate(env.displays):
-        for k, link in enumerate(links(display)):
-            if (f, k) in env.roles or link.left is None or link.relation.sign != "=":
-                continue
-            seen += 1
-            if seen > MOST_CLAIMS:
-                return failed
-            elab = Elaborator(env, facts, Lengths(), reading, {}, ())
+    def _is_unread(self, place: tuple[int, int], link: Link) -> bool:
+        """True if a claim does not fit in shape."""
+        assert link.left is not None
+        state = self._state(("claim", place), link.left, link.right)
+        if state not in self._known:
+            elab = Elaborator(self.env, self.facts, Lengths(), self.reading, {}, ())
             elab.settled = False
-            scope = Scope(claim=("fit", f, k))
+            scope = Scope(claim=("fit", *place))
             try:
                 left, right = elab.array(link.left, scope), elab.array(link.right, scope)
+                self._known[state] = left.rank != right.rank and not isinstance(link.right, Number)
             except (NotRead, RecursionError):
-                failed += 1
-                continue
-            failed += left.rank != right.rank and right.rank != 0
-    return failed
+                self._known[state] = True
+        return bool(self._known[state])
 
+    def settle_defined(self) -> int:
+        """Give each defined family the rank of what it is defined as; the number of definitions that do not fit.
 
-def _ranks_of_defined(env: Environment, facts: Facts, reading: Reading) -> int:
-    """Give each defined family the rank of what it is defined as; the number of definitions that do not fit.
+        A recurrence, h_t = tanh(W h_{t-1}), gives none by itself: there the letter is believed, if then all fits.
+        """
+        env, facts = self.env, self.facts
+        before, implicit = dict(facts.ranks), dict(facts.implicit)
+        recurring = {f: _likely(f, env) for f in self.recurring if f not in before and not env.habits.arity[f]}
+        if recurring:
+            facts.ranks.update(recurring)
+            if not self._ranks_by_definition():
+                return 0
+            facts.ranks, facts.implicit = before, implicit
+        return self._ranks_by_definition()
 
-    A recurrence, h_t = tanh(W h_{t-1}), gives none by itself: there the letter is believed, if then all fits.
-    """
-    before, implicit = dict(facts.ranks), dict(facts.implicit)
-    recurring = {f: _likely(f, env) for f in _recurring(env) if f not in before and not env.habits.arity[f]}
-    if recurring:
-        facts.ranks.update(recurring)
-        if not _ranks_by_definition(env, facts, reading):
-            return 0
-        facts.ranks, facts.implicit = before, implicit
-    return _ranks_by_definition(env, facts, reading)
+    def _ranks_by_definition(self) -> int:
+        """See `settle_defined`; a derivative has the rank of what it is one by: that comes first."""
+        failed = 0
+        for _ in range(3):
+            before = dict(self.facts.ranks)
+            failed = sum(self._does_not_fit(family, d) for family, known in self.slopes_last for d in known)
+            if self.facts.ranks == before:
+                break
+        return failed
+
+    def _does_not_fit(self, family: str, d: Definition) -> bool:
+        """Give a family the rank of its definition; True if it has another, or the definition does not fit."""
+        env, facts = self.env, self.facts
+        if d.head.mention.components:
+            return False
+        rank, letters = self._rank_of_right(d)
+        if rank == UNREAD:
+            return False
+        if rank and _adds_up(env, family) and self.reading.elementwise:
+            rank = 0  # the entries are added up
+        if rank is None or (rank and _adds_up(env, family)):
+            return True
+        arity = env.habits.arity[family]
+        if letters and not rank and arity in (0, len(letters)) and not facts.implicit.get(family):
+            facts.implicit[family] = letters
+            rank = len(letters)
+        elif family in facts.implicit:
+            rank = len(facts.implicit[family])
+        return facts.ranks.setdefault(family, rank) != rank
+
+    def _rank_of_right(self, d: Definition) -> tuple[int | None, tuple[str, ...]]:
+        state = self._state(("rank", d.place, id(d)), d.right)
+        found = self._known.get(state)
+        if not isinstance(found, tuple):
+            elab = Elaborator(self.env, self.facts, Lengths(), self.reading, {}, ())
+            try:
+                found = elab.array(d.right, Scope(claim=("rank", d.place), sample=None)).rank, tuple(elab.free)
+            except Misfit:
+                found = None, ()
+            except (NotRead, RecursionError):
+                found = UNREAD, ()
+            self._known[state] = found
+        return found
 
 
 def _recurring(env: Environment) -> set[str]:
@@ -643,55 +714,6 @@ def _recurring(env: Environment) -> set[str]:
         if family in reached:
             found.add(family)
     return found
-
-
-def _ranks_by_definition(env: Environment, facts: Facts, reading: Reading) -> int:
-    failed = 0
-    # a derivative has the rank of what it is one by: that comes first, wherever it stands
-    ordered = sorted(env.definitions.items(), key=lambda item: any(d.slope for d in item[1]))
-    for _ in range(3):
-        failed = 0
-        changed = False
-        for family, known in ordered:
-            for d in known:
-                if d.head.mention.components:
-                    continue
-                rank, letters = _rank_of_right(env, facts, reading, d)
-                if rank == UNREAD:
-                    continue
-                if rank and _adds_up(env, family) and reading.elementwise:
-                    rank = 0  # the entries are added up
-                if rank is None or (rank and _adds_up(env, family)):
-                    failed += 1
-                    continue
-                arity = env.habits.arity[family]
-                if letters and not rank and arity in (0, len(letters)) and not facts.implicit.get(family):
-                    facts.implicit[family] = letters
-                    rank = len(letters)
-                elif family in facts.implicit:
-                    rank = len(facts.implicit[family])
-                if family not in facts.ranks:
-                    facts.ranks[family] = rank
-                    changed = True
-                elif facts.ranks[family] != rank:
-                    failed += 1
-        if not changed:
-            break
-    return failed
-
-
-def _rank_of_right(
-    env: Environment, facts: Facts, reading: Reading, d: Definition
-) -> tuple[int | None, tuple[str, ...]]:
-    elab = Elaborator(env, facts, Lengths(), reading, {}, ())
-    scope = Scope(claim=("rank", d.place), sample=None)
-    try:
-        found = elab.array(d.right, scope)
-    except Misfit:
-        return None, ()
-    except (NotRead, RecursionError):
-        return UNREAD, ()
-    return found.rank, tuple(elab.free)
 
 
 def _settle(env: Environment, facts: Facts, lengths: Lengths, reading: Reading) -> bool:

@@ -20,6 +20,7 @@ from symbackprop.audit.definitions import Environment
 from symbackprop.audit.elaborate import Elaborator
 from symbackprop.audit.lengths import Key, Lengths, Overlay
 from symbackprop.audit.names import LAYER_LETTERS, Layer
+from symbackprop.audit.piecewise import mask
 from symbackprop.audit.scope import Facts, Instance, Reading, Scope
 from symbackprop.audit.tree import Big, Chain, Derivative, Group, Node, Number, Product, Scripts, Terms, walk
 from symbackprop.audit.tree import Symbol as Letter
@@ -72,6 +73,7 @@ class Comparison:
         from_zero: free indices that may be 0.
         families: the quantities that occur, down to those that are given.
         conditions: how it was read, where that is not the usual way.
+        one_open: one side alone rests on slopes of a cost that nothing defines.
     """
 
     left: Expr
@@ -83,6 +85,7 @@ class Comparison:
     own_misfits: tuple[str, ...] = ()
     from_zero: tuple[str, ...] = ()
     families: frozenset[str] = frozenset()
+    one_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ class Setting:
         key: the number of its formula, and its own.
         restricted: indices that the text says begin with 1.
         symmetric: matrices that the words suppose to be so.
+        cases: which of the free indices agree, or do not, where it is said to hold.
     """
 
     env: Environment
@@ -117,6 +121,7 @@ class Setting:
     key: Key
     restricted: tuple[str, ...] = ()
     symmetric: frozenset[str] = frozenset()
+    cases: tuple[Chain, ...] = ()
 
     @property
     def scope(self) -> Scope:
@@ -148,9 +153,19 @@ def compare(setting: Setting, left: Node, right: Node) -> Comparison:
     tensors = {t for e in (*both, *(q.value for q in rested)) for t in tensors_in(e)}
     families = frozenset(elab.instances[t].family for t in tensors if t in elab.instances)
     conditions = tuple(elab.conditions) + ((ELEMENTWISE,) if elab.algebra.read_elementwise else ())
+    one_open = _is_open(elab, both[0], rested) != _is_open(elab, both[1], rested)
     return Comparison(
-        both[0], both[1], indices, rested, misfits, conditions, own, from_zero, families
+        both[0], both[1], indices, rested, misfits, conditions, own, from_zero, families, one_open
     )  # fmt: skip
+
+
+def _is_open(elab: Elaborator, side: Expr, equations: Sequence[Equation]) -> bool:
+    """True if a side rests on slopes of what nothing defines."""
+    found = set(tensors_in(side))
+    for equation in reversed(equations):  # each after those that it is made of
+        if equation.tensor in found:
+            found |= tensors_in(equation.value)
+    return any(elab.jets[t][0].name in elab.env.abstract for t in found if t in elab.jets)
 
 
 def _misfits_of(
@@ -169,13 +184,19 @@ Sides = tuple[Expr, Expr]
 
 
 def read(
-    setting: Setting, left: Node, right: Node, ends: tuple[Instance, ...] | None = None, apart: bool = False
+    setting: Setting,
+    left: Node,
+    right: Node,
+    ends: tuple[Instance, ...] | None = None,
+    apart: bool = False,
+    layer: Layer | None = None,
 ) -> tuple[Elaborator, Sides, tuple[Index, ...], tuple[Equation, ...], tuple[Instance, ...]]:
     """Both sides as expressions, read again until all lengths and open ends are known; see `compare`.
 
     Args:
         ends: the open ends, where they are known.
         apart: the two sides are not laid one upon the other: they may have different shapes.
+        layer: the layer or time of which they speak, where they are what it adds to a sum.
     """
     draft = setting.lengths.copy()
     left, right, at_layer = each_layer(setting.env, left, right)
@@ -185,17 +206,21 @@ def read(
     known, settled = -1, False
     for _ in range(PASSES):
         elab = setting.elaborator(draft, memory, frontier)
-        elab.settled, elab.at_layer = settled, at_layer
+        elab.settled, elab.at_layer = settled, at_layer or layer
         elab.claimed_layer = _one_layer(setting.env, left)
         sides = elab.array(left, setting.scope), elab.array(right, setting.scope)
         a, b = sides if apart else _aligned(elab, *sides)
         places = tuple(Index("pqrs"[k] if k < 4 else f"p{k}", axis.size(draft)) for k, axis in enumerate(a.axes))
         both = a.at(*places), b.at(*(places if not apart else _places(elab, b)))
-        inside = [
+        inside: list[Expr] = [
             Compare("<=", ZERO, p) if low else Compare("<", p, axis.size(draft))
             for p, axis in elab.guards
             for low in (True, False)
         ]
+        for case in setting.cases:
+            if {m.name for m in case.members if isinstance(m, Letter)} <= set(elab.free):
+                inside.append(mask(elab, case, setting.scope).at())
+        elab.inside = tuple(inside)
         both = multiply(*inside, both[0]), multiply(*inside, both[1])
         rested = _rested(elab, both)
         frontier = open_ends(elab) if ends is None else ends
@@ -296,7 +321,9 @@ def open_ends(elab: Elaborator) -> tuple[Instance, ...]:
         bases = set()  # W_1 and W_2 in one formula are no layers that follow each other
     for base in bases:
         members = _layered_members(elab, base, targets)
-        found += _closed(elab, _maximal(elab, members), [t for t in targets if t not in members] + members)
+        last = _maximal(elab, members)
+        inner = [t for t in targets if t not in members] + members
+        found += last if elab.reading.at_once else _closed(elab, last, inner)
     if env.abstract and not bases:
         members = [t for t in targets]
         for family, known in env.definitions.items():
@@ -502,13 +529,13 @@ class Trials:
             pass
         self.setting = setting
         self.at_layer = each_layer(setting.env, left, wrong)[2] if wrong is not None else None
-        self.elab, (self.left, _), self.places, _, _ = read(setting, left, left, ends)
+        self.elab, (self.left, _), self.places, _, _ = read(setting, left, left, ends, layer=self.at_layer)
         self.axes = self.elab.array(left, setting.scope).axes
 
     def agree(self, right: Node) -> bool:
         """True if nothing shows that the two sides differ."""
         elab = self.elab
-        known = set(elab.free)
+        known, read_before = set(elab.free), elab.read_so_far()
         before = elab.lengths
         elab.lengths = elab.algebra.lengths = Overlay(before)
         try:
@@ -522,7 +549,7 @@ class Trials:
                 return False
             for one, two in zip(self.axes, array.axes, strict=True):
                 elab.algebra.meet(one, two)
-            value = array.at(*self.places)
+            value = multiply(*elab.inside, array.at(*self.places))
             if set(elab.free) - known:
                 return False
             rested = _rested(elab, (self.left, value))
@@ -531,6 +558,7 @@ class Trials:
             return False
         finally:
             elab.lengths = elab.algebra.lengths = before
+            elab.forget_but(read_before)
             for name in set(elab.free) - known:
                 del elab.free[name]
 
@@ -663,8 +691,8 @@ class Case:
 
 
 def _plain(comparison: Comparison) -> Sides:
-    """The two sides without names that are entries of other quantities, nested sums of the left one turned."""
-    names = {e.tensor: e for e in comparison.equations if isinstance(e.value, Entry)}
+    """The two sides without names of quantities that hold no sums, nested sums of the left one turned."""
+    names = {e.tensor: e for e in comparison.equations if not any(isinstance(n, Sum) for n in nodes_once(e.value))}
 
     def meaning(node: Expr) -> Expr | None:
         named = isinstance(node, Entry) and node.tensor in names

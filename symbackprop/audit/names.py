@@ -7,6 +7,7 @@ equal to.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -352,10 +353,27 @@ def _letters(nodes: Sequence[object], habits: Habits) -> None:
                 whole = {f.name for f in members if isinstance(f, Symbol)}
                 rest = [f for f in members if not isinstance(f, Symbol | Number | Terms)]
                 habits.variables |= whole if rest else set()
+    habits.bound |= _contracted(nodes)
     habits.variables &= VARIABLE_LETTERS | {"c"}
     habits.variables |= _gates(nodes)
     habits.variables |= _names_of_costs(nodes)
     habits.variables -= habits.bound
+
+
+def _contracted(nodes: Sequence[object]) -> set[str]:
+    """The a of Q_{ia} K_{ja}: below two factors of a product, each time beside a letter that is an index."""
+    found: set[str] = set()
+    for node in nodes:
+        if not isinstance(node, Product):
+            continue
+        scripts = [f.below for f in node.factors if isinstance(f, Scripts) and f.below is not None]
+        letters = [
+            {i.name for i in s.items if i == Symbol(getattr(i, "name", ""))} for s in scripts if len(s.items) == 2
+        ]
+        beside = [names for names in letters if names & INDEX_LETTERS and len(names) == 2]
+        for one, two in itertools.combinations(beside, 2):
+            found |= {name for name in one & two if len(name) == 1 and name.islower()}
+    return found
 
 
 def _names_of_costs(nodes: Sequence[object]) -> set[str]:

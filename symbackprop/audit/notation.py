@@ -17,7 +17,7 @@ from symbackprop.audit.tree import Big, Fraction, Node, Number, Scripts, Symbol,
 from symbackprop.errors import MalformedError
 from symbackprop.expression.functions import FUNCTIONS
 
-CHOICES = ("rows", "columns", "elementwise")
+CHOICES = ("rows", "columns", "elementwise", "einstein")
 YES, NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 
 
@@ -99,7 +99,8 @@ def override(choices: Mapping[str, str], facts: Facts, reading: Reading) -> None
 
     Args:
         choices: rows=yes (vectors are rows), columns=yes (examples are columns of matrices), elementwise=yes (vectors
-            side by side are multiplied entry by entry), and the name of a function for a letter: sigma=tanh.
+            side by side are multiplied entry by entry), einstein=yes (repeated indices are summed over), and the name
+            of a function for a letter: sigma=tanh.
 
     Raises:
         MalformedError: a choice that is not known.
@@ -111,7 +112,7 @@ def override(choices: Mapping[str, str], facts: Facts, reading: Reading) -> None
             chosen = value.lower() in YES
             if name == "columns":
                 facts.columns, facts.along = chosen, 0 if chosen else -1
-            else:
+            elif name != "einstein":  # that counts before anything else is read: see `repeated_indices`
                 setattr(reading, name, chosen)
         elif value in FUNCTIONS:
             facts.named_functions[name] = FUNCTIONS[value]

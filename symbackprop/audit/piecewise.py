@@ -85,7 +85,7 @@ def by_cases(reader: Reader, node: Cases, scope: Scope) -> Array:
     masks = [condition_mask(reader, c, scope) for c in node.conditions[:-1] if c is not None]
     found = values[-1]
     for value, held in zip(reversed(values[:-1]), reversed(masks), strict=True):
-        found = reader.algebra.each(lambda one, two, held=held: where(held, one, two), value, found)
+        found = reader.algebra.each(where, held, value, found)
     return found
 
 
@@ -103,28 +103,26 @@ def _exhaustive(conditions: Sequence[Condition | None]) -> bool:
     return False
 
 
-def condition_mask(reader: Reader, condition: Condition, scope: Scope) -> Expr:
-    """1 where all parts of a condition hold."""
+def condition_mask(reader: Reader, condition: Condition, scope: Scope) -> Array:
+    """1 where all parts of a condition hold, entry by entry."""
     if not condition.parts:
         raise NotRead(f"the condition \u201c{condition.words.strip()}\u201d is not understood")
-    return multiply(*(mask(reader, part, scope) for part in condition.parts))
+    return reader.algebra.each(multiply, *(mask(reader, part, scope) for part in condition.parts))
 
 
-def mask(reader: Reader, node: Node, scope: Scope) -> Expr:
-    """1 where a chain of relations holds, else 0."""
+def mask(reader: Reader, node: Node, scope: Scope) -> Array:
+    """1 where a chain of relations holds, else 0; of arrays, z > 0, entry by entry."""
     if not isinstance(node, Chain) or not node.relations or node.continues:
         raise NotRead("a condition that is no relation")
     steps = zip(node.members, node.relations, node.members[1:], strict=False)
-    return multiply(*(_relation(reader, a, r.sign, b, scope) for a, r, b in steps))
+    return reader.algebra.each(multiply, *(_relation(reader, a, r.sign, b, scope) for a, r, b in steps))
 
 
-def _relation(reader: Reader, left: Node, sign: str, right: Node, scope: Scope) -> Expr:
+def _relation(reader: Reader, left: Node, sign: str, right: Node, scope: Scope) -> Array:
     if reader.is_index(left, scope) or reader.is_index(right, scope):
-        return _between_indices(reader, left, sign, right, scope)
-    one, two = reader.array(left, scope), reader.array(right, scope)
-    if one.rank or two.rank:
-        raise Misfit("a condition on an array")
-    return _compared(one.at(), sign, two.at(), reader.reading.ties)
+        return scalar(_between_indices(reader, left, sign, right, scope))
+    sides = reader.array(left, scope), reader.array(right, scope)
+    return reader.algebra.each(lambda one, two: _compared(one, sign, two, reader.reading.ties), *sides)
 
 
 def _between_indices(reader: Reader, left: Node, sign: str, right: Node, scope: Scope) -> Expr:

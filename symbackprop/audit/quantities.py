@@ -62,6 +62,7 @@ class Quantities:
         self.free: dict[str, Letter] = {}
         self.free_samples: dict[str, Expr] = {}
         self.guards: list[tuple[Expr, Axis]] = []
+        self.inside: tuple[Expr, ...] = ()  # 1 where what is claimed is about entries that there are, in its cases
         self.settled = True
 
     def tensor(self, instance: Instance, spoken: bool = True) -> Tensor:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from symbackprop.audit.definitions import Environment
+from symbackprop.audit.lint import bound
 from symbackprop.audit.names import layer_of
 from symbackprop.audit.tree import (
     Anything,
@@ -88,6 +89,9 @@ class Slips:
                 yield Candidate(right, None, right, words)
         if both and swapped:
             yield from self._both_sides()
+
+    def elsewhere(self) -> Iterator[Candidate]:
+        """What the document says of the same left side in another place, where that was proved."""
         for right in self.proved:
             yield Candidate(right, None, right, "as it stands elsewhere in the document")
 
@@ -125,8 +129,12 @@ class Slips:
         yield from (("indices swapped", s) for n in nodes if (s := self._swap(n)) is not None)
         yield from self._signs(nodes)
         yield from self._layers(nodes)
+        yield from self._shifts(nodes)
         yield from self._products(nodes)
         yield from self._letters(nodes)
+        yield from self._without_operator(nodes)
+        if any(finding.kind == "unused" for finding in bound(self.right)):
+            yield from self._bracketed(nodes)
         yield from self._numbers(nodes)
         yield from self._exponents(nodes)
         yield from self._complements(nodes)
@@ -221,6 +229,18 @@ class Slips:
         whole = self._whole()
         return rf"\left( {whole} \right)" if isinstance(self.right, Terms) else whole
 
+    def _times(self, factor: str) -> str:
+        """The right side times a factor, which a sign stands before."""
+        if isinstance(self.right, Terms) and self.right.signs == ("-",):
+            return f"-{factor} {self._of(self.right.terms[0])}"
+        return f"{factor} {self._wrapped()}"
+
+    def _then(self, factor: str) -> str:
+        """The right side with a factor behind it, inside a sum that stands last."""
+        if isinstance(self.right, Terms) and self.right.signs == ("-",):
+            return rf"-{self._of(self.right.terms[0])}\, {factor}"
+        return factor if self._wrapped() == "1" else rf"{self._wrapped()}\, {factor}"
+
     def _signs(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
         for node in nodes:
             if (
@@ -287,6 +307,22 @@ class Slips:
                             and self.text[item.span[0] - 1] != "{"
                         )
                         yield "layer off by one", [(inner.span, f"{{{text}}}" if bare else text)]
+
+    def _shifts(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
+        """i - k + 1 for i + k - 1, and an entry off by one: an index that is computed."""
+        for node in nodes:
+            mention = self.env.names.mention(node) if isinstance(node, Scripts) else None
+            items = [i for i in (mention.components if mention is not None else ()) if isinstance(i, Terms)]
+            if items and all(len(i.terms) > 1 for i in items):
+                texts = [[self._of(t) for t in i.terms] for i in items]
+                turned = [[i.signs[0], *("-" if sign == "+" else "+" for sign in i.signs[1:])] for i in items]
+                yield (
+                    "the sign of a shift",
+                    [(i.span, _joined(t, s)) for i, t, s in zip(items, texts, turned, strict=True)],
+                )
+            for item in items:
+                for step in ("+ 1", "- 1"):
+                    yield "an index off by one", [(item.span, f"{self._of(item)} {step}")]
 
     def _products(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
         """Transposes and the order of factors."""
@@ -373,13 +409,12 @@ class Slips:
         for node in nodes:
             if isinstance(node, Group) and isinstance(node.items[0], Terms) and node is not self.right:
                 continue
-        whole = self._wrapped()
         span = (self.start, self.end)
-        yield "a factor 2", [(span, f"2 {whole}")]
-        yield "a factor 2", [(span, rf"\frac{{1}}{{2}} {whole}")]
+        yield "a factor 2", [(span, self._times("2"))]
+        yield "a factor 2", [(span, self._times(r"\frac{1}{2}"))]
         for name in sorted(self.env.bounds):
-            yield f"a factor 1/{name}", [(span, rf"\frac{{1}}{{{name}}} {whole}")]
-            yield f"a factor {name}", [(span, f"{name} {whole}")]
+            yield f"a factor 1/{name}", [(span, self._times(rf"\frac{{1}}{{{name}}}"))]
+            yield f"a factor {name}", [(span, self._times(name))]
 
     def _deletions(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
         """A factor or a term too many."""
@@ -410,9 +445,9 @@ class Slips:
         whole, span = self._wrapped(), (self.start, self.end)
         for node in nodes:
             if isinstance(node, Symbol | Scripts) and (m := self.env.names.mention(node)) is not None and m.plain:
-                yield "a missing factor", [(span, rf"{whole}\, (1 - {self._of(node)})")]
+                yield "a missing factor", [(span, self._then(f"(1 - {self._of(node)})"))]
         for factor in self.vocabulary():
-            yield "a missing factor", [(span, factor if whole == "1" else rf"{whole}\, {factor}")]
+            yield "a missing factor", [(span, self._then(factor))]
         for factor in self.vocabulary():
             if factor != "I":  # nobody writes the diagonal of a matrix so
                 yield "a missing factor", [(span, rf"{factor} \odot {whole}")]
@@ -426,7 +461,7 @@ class Slips:
         """A quantity in the place of another."""
         for node in nodes:
             if isinstance(node, Scripts | Symbol) and self.env.names.mention(node) is not None:
-                if isinstance(node, Symbol) and node.name in self.env.bounds:
+                if isinstance(node, Symbol) and (node.name in self.env.bounds or node.name == "1"):
                     continue
                 for other in self.vocabulary():
                     if other != self._of(node) and "'" not in other:
@@ -493,23 +528,31 @@ class Slips:
             if isinstance(node, Derivative) and node.form == "operator" and node.of is not None:
                 yield "a derivative sign too many", [((node.span[0], node.of.span[0]), "")]
 
-    def _pairs(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
-        """Two slips at once, of the kinds that come together."""
-        renamed = list(itertools.islice(self._letters(nodes), 12))
-        for (one, a), (_, b) in itertools.combinations(renamed, 2):
-            if not _overlap(a, b):
-                yield one, a + b
-        operators, brackets = list(self._operators(nodes)), [s for s in self._sums(nodes) if s[0] == "a bracket"]
-        for extra in operators:
-            for one, a in renamed:
-                if not _overlap(a, extra[1]):
-                    yield one, a + extra[1]
-        for _, edits in brackets:
+    def _renamed(self, nodes: list[Anything]) -> list[tuple[str, list[Edit]]]:
+        return list(itertools.islice(self._letters(nodes), 12))
+
+    def _without_operator(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
+        """A derivative sign too many, and an index that is another one."""
+        for _, extra in self._operators(nodes):
+            for one, edits in self._renamed(nodes):
+                if not _overlap(edits, extra):
+                    yield one, edits + extra
+
+    def _bracketed(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
+        """A bracket that is missing, and two indices in it that are others."""
+        for _, edits in (s for s in self._sums(nodes) if s[0] == "a bracket"):
             (first, last), _ = edits[0]
-            for (one, a), (_, b) in itertools.combinations(renamed, 2):
+            for (one, a), (_, b) in itertools.combinations(self._renamed(nodes), 2):
                 inside = [e for e in (*a, *b) if first <= e[0][0] and e[0][1] <= last]
                 if len(inside) == 2 and not _overlap(a, b):
                     yield one, [((first, first), r"\left( "), *inside, ((last, last), r" \right)")]
+
+    def _pairs(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
+        """Two slips at once, of the kinds that come together."""
+        for (one, a), (_, b) in itertools.combinations(self._renamed(nodes), 2):
+            if not _overlap(a, b):
+                yield one, a + b
+        yield from self._bracketed(nodes)
         fractions = [n for n in nodes if isinstance(n, Fraction)]
         for node in fractions:
             for number in (n for n in walk(node.denominator) if isinstance(n, Number) and n.text == "2"):
@@ -547,8 +590,10 @@ def beside(env: Environment, formulas: Sequence[tuple[str, Iterable[Anything]]])
             if isinstance(node, Product):
                 for one, two in itertools.pairwise(node.factors):
                     mention = env.names.mention(one)
-                    if mention is not None and mention.primes and isinstance(two, Group):
-                        slopes.setdefault(text[one.span[0] : two.span[1]])
+                    called = mention is not None and isinstance(two, Group) and len(two.items) == 1
+                    if called and mention is not None and (mention.primes or mention.family in env.functions):
+                        values = slopes if mention.primes else found
+                        values.setdefault(text[one.span[0] : two.span[1]])
             if isinstance(node, Derivative) and node.form == "fraction" and node.of is not None:
                 slopes.setdefault(text[node.span[0] : node.span[1]])
             if isinstance(node, Symbol | Scripts):

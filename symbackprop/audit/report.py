@@ -106,7 +106,7 @@ def why(judgement: Judgement) -> str:
         parts += [words for words in judgement.oddities if words not in judgement.reason]
     if judgement.mended:
         parts.append(f"read as {judgement.mended}")
-    return ". ".join(parts)
+    return ". ".join([*parts[:1], *(words[:1].upper() + words[1:] for words in parts[1:])])
 
 
 def _short(latex: str) -> str:

@@ -60,9 +60,10 @@ class Reading:
         rows: vectors are rows.
         stacked: quantities of each example without a mark are arrays over all examples.
         lower_first: the Jacobian dy/dx has the axis of x first.
-        turned: the derivative of a number by a matrix has the shape of its transpose.
+        turned: the derivative of a number by a matrix has the shape of its transpose, and by a vector it is a row.
         powers: X^2 is the product of a matrix with itself, also where nothing says so.
         ties: what happens on the thresholds of cases is left aside.
+        at_once: a cost of h_t, as the words call it, is one of this time alone.
     """
 
     elementwise: bool = False
@@ -72,6 +73,7 @@ class Reading:
     turned: bool = False
     powers: bool = False
     ties: bool = False
+    at_once: bool = False
 
 
 @dataclass

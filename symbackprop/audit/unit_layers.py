@@ -47,7 +47,8 @@ class Weights:
 def layers_of_units(displays: Sequence[Display]) -> Rewriter | None:
     """What writes the layers into a formula; None where the document does not speak so."""
     nodes = [node for display in displays for node in walk(display)]
-    found = next((w for w in _weighted(displays) if _closes(displays, w)), None)
+    closings = _closings(displays)
+    found = next((w for w in _weighted(displays) if w.made != w.read and (w.read, w.made) in closings), None)
     if found is None or _marked(nodes, found):
         return None
     offsets = _offsets(nodes, found)
@@ -101,19 +102,20 @@ def _steps(displays: Sequence[Display]) -> Iterator[Link]:
                 yield step
 
 
-def _closes(displays: Sequence[Display], w: Weights) -> bool:
-    """True if what the weights are applied to is made, unit by unit, of what they make: z_j = h(a_j)."""
-    if w.made == w.read:
-        return False
+def _closings(displays: Sequence[Display]) -> set[tuple[str, str]]:
+    """Which quantity of a unit is made, unit by unit, of which other alone: z and a of z_j = h(a_j)."""
+    found = set()
     for step in _steps(displays):
         left = _entry(step.left)
-        if left is None or left[0] != w.read or len(left[1]) != 1:
+        if left is None or len(left[1]) != 1:
             continue
-        inside = [e for n in walk(step.right) if (e := _entry(n)) is not None]
+        inside = {e for n in walk(step.right) if (e := _entry(n)) is not None}
         called = any(isinstance(n, Application | Group) for n in walk(step.right))
-        if called and inside and all(e == (w.made, left[1]) for e in inside):
-            return True
-    return False
+        if called and len(inside) == 1:
+            ((made, indices),) = inside
+            if indices == left[1]:
+                found.add((left[0], made))
+    return found
 
 
 def _marked(nodes: Sequence[object], w: Weights) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +14,7 @@ from symbackprop.cli import options
 from symbackprop.cli.bar import CheckBar
 from symbackprop.cli.lazy import audit_documents, audit_report, audits, document_save
 from symbackprop.cli.show import check_writable, print_json
-from symbackprop.errors import DataError, MalformedError
+from symbackprop.errors import DataError, MalformedError, SymbackpropError
 
 
 def audit(
@@ -32,6 +34,9 @@ def audit(
     form: Annotated[
         Literal["table", "github"], typer.Option("--format", help="github: annotations beside the lines of the file.")
     ] = "table",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Audit again whenever the file is saved, until Ctrl-C.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Judge every equation of a document. Exit status 0 only if none is REFUTED.
@@ -45,13 +50,37 @@ def audit(
       symbackprop audit chapter.tex --json
       symbackprop audit notes.md -o report.html --notation rows=yes
       symbackprop audit notes.md --format github
+      symbackprop audit notes.md --watch
+    """
+    choices = dict(map(_pair, notation or []))
+    files = output or []
+    if not watch:
+        raise typer.Exit(_audited(file, files, choices, form, as_json)[0])
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            watched, since = [file], time.time_ns()
+            try:
+                watched = _audited(file, files, choices, form, as_json)[1]
+            except SymbackpropError as error:  # half a text, while it is being saved
+                typer.echo(str(error), err=True)
+            typer.echo(f"waiting for {file.name} to change; Ctrl-C ends", err=True)
+            _await_change(watched, since)
+    raise typer.Exit(0)
+
+
+def _audited(
+    file: Path, files: list[Path], choices: dict[str, str], form: str, as_json: bool
+) -> tuple[int, list[Path]]:
+    """Audit a document and print what is said of it.
+
+    Returns:
+        the exit status, and the files that were read.
     """
     if not file.is_file():
         raise DataError("there is no such document", where=str(file), help="give a .md, .tex or .ipynb file")
-    files = output or []
     check_writable(*files, read=(file,))
     with CheckBar() as bar:
-        found = audits.audit(file, notation=dict(map(_pair, notation or [])), observer=bar)
+        found = audits.audit(file, notation=choices, observer=bar)
     for path in files:
         document_save.save(audit_documents.audit_document(found), path)
     if as_json:
@@ -73,7 +102,18 @@ def audit(
             typer.echo(f"wrote {path}")
         if found.judgements:
             typer.echo(", ".join(f"{number} {status.lower()}" for status, number in found.counts().items()))
-    raise typer.Exit(1 if found.counts().get("REFUTED") else 0)
+    return 1 if found.counts().get("REFUTED") else 0, [file, *(file.parent / n for n, _ in found.document.included)]
+
+
+def _await_change(paths: list[Path], since: int, pause: float = 0.3) -> None:
+    """Wait until one of some files is written after a point in time; one that is away for a moment is waited for."""
+
+    def times() -> list[int]:
+        return [path.stat().st_mtime_ns if path.is_file() else -1 for path in paths]
+
+    before = times()
+    while -1 in (now := times()) or (now == before and max(now) <= since):
+        time.sleep(pause)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -68,6 +68,7 @@ _TEX = {letter: rf"\{name}" for name, letter in GREEK.items()} | {
     "⋯": r"\cdots",
     "′": "'",
     "∑": r"\sum",
+    "∫": r"\int",
     "∏": r"\prod",
     "‖": r"\Vert",
     "⌊": r"\lfloor",

@@ -63,7 +63,7 @@ _LETTERS = {rf"\{name}": char for name, char in GREEK.items()} | {
     r"\ell": "ℓ",
     r"\Vert": "‖",
 }
-_BIG = {r"\sum": "∑", r"\prod": "∏", r"\max": "max", r"\min": "min"}
+_BIG = {r"\sum": "∑", r"\prod": "∏", r"\max": "max", r"\min": "min", r"\int": "∫"}
 _STYLES = {r"\mathrm": "function", r"\operatorname": "function", r"\mathbf": "bold", r"\mathit": "variable"} | {
     r"\mathbb": "bold",
     r"\boldsymbol": "bold",
@@ -148,7 +148,9 @@ class _Reader:
         return Script(base, below, above)
 
     def argument(self) -> Layout:
-        if self.peek() != "{":
+        if (token := self.peek()) != "{":
+            if token.isdigit() and len(token) > 1:  # \\frac14
+                self.tokens[self.place : self.place + 1] = [token[0], token[1:]]
             return self.atom() or Row(())
         self.take()
         inner = self.row(("}",))
@@ -183,7 +185,9 @@ class _Reader:
         if token in _LETTERS:
             return Glyph(_LETTERS[token])
         if token in _BIG:
-            return Big(_BIG[token], Row(())) if self.peek() == "_" else Glyph(token[1:], "function")
+            if self.peek() == "_":
+                return Big(_BIG[token], Row(()))
+            return Glyph("∫", "operator") if token == r"\int" else Glyph(token[1:], "function")
         if token in _STYLES:
             if token in _FONTS and self.peek() == "{" and {"^", "_"} & {*self.tokens[self.place : self.closing()]}:
                 return self.argument()  # a whole formula, not a name with an underscore

@@ -3,9 +3,12 @@
 `SUBJECTS` are documents whose words count: layouts, symmetric matrices, sizes, what a cost is a function of.
 """
 
+import importlib
+import threading
 from pathlib import Path
 
 import pytest
+import typer
 from command_line import run_here
 from thinning import EVERYTHING
 
@@ -15,6 +18,7 @@ from symbackprop.document.audit_document import audit_document
 from symbackprop.document.markdown import to_markdown
 from symbackprop.errors import MalformedError
 
+command = importlib.import_module("symbackprop.cli.audit")
 FOLDER = Path(__file__).parent / "judged"
 JUDGED = {
     "attn.md": "TTWTTWT",
@@ -33,26 +37,33 @@ SUBJECTS = {
     "attention_rows.md": "TTTWTTW",
     "bn.md": "TTWTTWT",
     "cases.md": "CCCWW",
+    "cases_said.md": "CCCW",
     "conditions.md": "T",
     "contrastive.md": "TWW",
     "convolution.md": "TTTTWW",
     "cosine.md": "TTTWWT",
     "diagonal.md": "TUU",
+    "differentials.md": "TTTWTWTTW",
+    "einstein.md": "TTTTWTWWT",
     "factors.md": "TTTTTWW",
     "focal.md": "TWT",
     "gp.md": "TWT",
+    "gp_parameters.tex": "TTTWWCTW",
     "hinge.md": "CCWW",
+    "images.md": "TW",
     "jac.md": "CTT",
     "layernorm_vector.md": "TWT",
     "layouts.md": "CCTW",
     "logreg_rows.md": "TTWTTW",
     "lstm.md": "TTWTTWTTW",
     "mask.md": "TTTTW",
+    "masks.md": "CCW",
     "matrix.md": "TTWTWTTTWTC",
     "mvn.md": "TWT",
     "named_in_words.md": "TTTTTTWWWW",
     "normal_equations.md": "TCC",
     "notation_changes.md": "TTTWTW",
+    "numerator.md": "TTTTTWTWT",
     "numl.md": "TWTTTW",
     "one_hot_entries.md": "CWCUCWCWC",
     "optimum.tex": "TCTTW",
@@ -250,6 +261,47 @@ def test_entries_beyond_an_end_of_a_convolution_count_as_0():
     assert statuses(rf"{start} \sum_k w_k \frac{{\partial L}}{{\partial y_{{j+k-1}}}} $$")[-1] == "REFUTED"
 
 
+def test_what_no_formula_defines_is_not_refuted():
+    text = r"$$ a = \sigma(z) $$ The loss is that of Bernoulli. $$ \frac{\partial L}{\partial a} = \frac{a - y}{a (1 - a)} $$"
+    found = audit(text).judgements[-1]
+    assert found.status == "UNDECIDED" and found.reason.startswith("no formula says what is differentiated")
+    chain = r"$$ \frac{\partial L}{\partial z} = 2 \frac{\partial L}{\partial a} \sigma'(z) $$"
+    assert statuses(text + chain)[-1] == "REFUTED"
+
+
+def test_a_function_of_what_stands_in_bars_is_one_of_its_determinant_or_norm():
+    text = r"Let $S \in \mathbb{R}^{n \times n}$. $$ f = \log |S| $$ $$ \frac{\partial f}{\partial S} = S^{-T} $$"
+    assert statuses(text)[-1] == "PROVED"
+    text = r"$$ f = \log \|x\| $$ $$ \frac{\partial f}{\partial x} = \frac{x}{\|x\|^2} $$"
+    assert statuses(text)[-1] == "PROVED"
+
+
+@pytest.mark.parametrize(("choice", "status"), [({}, "PROVED"), ({"einstein": "no"}, "NOT UNDERSTOOD")])
+def test_repeated_indices_are_summed_where_no_sums_are_written(choice, status):
+    text = r"$$ y_i = W_{ij} x_j $$ $$ s_k = V_{ki} y_i $$ $$ \frac{\partial s_k}{\partial x_j} = V_{ki} W_{ij} $$"
+    assert [j.status for j in audit(text, notation=choice).judgements][-1] == status
+
+
+def test_the_gradients_of_a_program_are_no_differentials():
+    text = r"$$ Z = W A $$ $$ dW = \frac{1}{m} dZ A^T $$ $$ dZ = A - Y $$"
+    assert not {"PROVED", "REFUTED"} & set(statuses(text))
+
+
+@pytest.mark.parametrize("claim", [r"\frac{dy}{dx} = 1", r"\frac{dy}{dx} = \frobnicate{1} + 1"])
+def test_an_unknown_command_with_an_argument_is_a_function_that_is_not_known(claim):
+    found = audit(rf"$$ y = \frobnicate{{x}} + x $$ $$ {claim} $$").judgements[-1]
+    assert found.status == "NOT UNDERSTOOD" and "frobnicate" in found.reason
+
+
+def test_a_document_is_gone_through_when_its_time_is_up(monkeypatch):
+    monkeypatch.setattr("symbackprop.audit.audit.ALL", 0.0)
+    done = []
+    found = audit(r"$$ y = x^2 $$ $$ \frac{dy}{dx} = x $$" * 200, observer=lambda stage, k, of: done.append((k, of)))
+    assert len(done) == 400 and {j.reason for j in found.judgements if j.status == "UNDECIDED"} == {
+        "the time for the document was up"
+    }
+
+
 def test_what_follows_from_a_condition_is_proved_under_it():
     text = r"$$ J = \|y - X b\|^2 $$ Set $\nabla_b J = 0$, hence $$ X^T X b = X^T y $$"
     found = audit(text).judgements[-1]
@@ -301,3 +353,31 @@ def test_a_document_without_equations_is_told_so(tmp_path):
     (tmp_path / "notes.md").write_text("Nothing but words.\n")
     said = run_here(["audit", "notes.md"], tmp_path)
     assert said.returncode == 0 and said.stdout.startswith("notes.md holds no equations")
+
+
+def test_a_watched_document_is_audited_again_when_it_changes(tmp_path, monkeypatch, capsys):
+    page = tmp_path / "notes.md"
+    page.write_text(r"$$ y = x^2 $$ $$ \frac{dy}{dx} = 2 x $$")
+
+    def changed(paths, since):
+        assert paths == [page]
+        if "3 x" in page.read_text():
+            raise KeyboardInterrupt
+        page.write_text(page.read_text().replace("2 x", "3 x"))
+
+    monkeypatch.setattr(command, "_await_change", changed)
+    with pytest.raises(typer.Exit) as ended:
+        command.audit(page, form="github", watch=True)
+    said = capsys.readouterr()
+    assert ended.value.exit_code == 0 and said.out.count("::error file=notes.md") == 1
+    assert said.err.count("waiting for notes.md to change") == 2
+
+
+def test_a_change_is_one_after_a_point_in_time(tmp_path):
+    page = tmp_path / "notes.md"
+    page.write_text("old")
+    command._await_change([page], page.stat().st_mtime_ns - 1)  # it was saved while it was read
+    timer = threading.Timer(0.2, page.write_text, ["new"])
+    timer.start()
+    command._await_change([page], page.stat().st_mtime_ns, pause=0.02)
+    assert page.read_text() == "new"

@@ -15,6 +15,8 @@ READ = {
     r"\mathit{x_hat}": r"\mathit{x\_hat}",
     r"A^\intercal \tag{3}": r"A^{\top}",
     r"\underbrace{a + b}": r"a + b",
+    r"\frac14 x^10": r"\frac{1}{4} x^{1}0",
+    r"\int_0^1 f": r"\int_{0}^{1} f",
 }
 
 
