@@ -668,6 +668,9 @@ class Found:
     def __init__(self, claimed):
         self.entry = SimpleNamespace(claimed=claimed, name="x", correct=2.0, difference=1.0)
 
+    def __repr__(self):
+        return f"Found({self.entry.claimed})"
+
 
 def confirmed(monkeypatch, *, sites=True, long=False, sizes=None, formula=None, **parts):
     given = {**GOOD, **parts}
