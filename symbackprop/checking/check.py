@@ -252,60 +252,95 @@ def _unforeseen(error: BaseException) -> SymbackpropError:
 
 def _freed(case: Case, budget: Budget) -> Verdict | None:
     """The verdict where long axes of a fixed length are symbols, if that is enough; None where there are none."""
-    general = _with_free_axes(case)
-    if general is None:
+    found = _with_free_axes(case, budget.half(), LARGE, LONG)
+    if found is None:
         return None
-    verdict = _checked(general, budget.half())
-    if verdict.status == "PROVED":
-        return replace(verdict, notes=(*verdict.notes, CASE_OF_THIS))
+    general, traced = found
+    part, subject = budget.half(), f"gradients of {name_of(case.forward)}"
+    verdict = _checked(general, part) if traced is None else decide_pair(traced, subject, _scope(traced), part)
+    if _is_of_given_lengths(verdict, case):
+        return replace(verdict, scope=_of_open_sizes(case), notes=(*verdict.notes, CASE_OF_THIS))
     if sum(math.prod(n for n in shape if isinstance(n, int)) for shape in case.shapes.values()) < TOO_LARGE:
         return None
-    subject = f"gradients of {name_of(case.forward)}"
+    said = verdict.status if verdict.status != "PROVED" else "no proof of these lengths"
     reason = (
         "arrays of this size cannot be examined by exact numbers; with a symbol for each long axis the answer is "
-        f"{verdict.status}: give shapes such as {next(iter(general.shapes.items()))}"
+        f"{said}: give shapes such as {next(iter(general.shapes.items()))}"
     )
     return Verdict("UNDECIDED", subject, reason=reason)
 
 
-def _with_free_axes(case: Case, large: int = LARGE, long: int = LONG, kept: Collection[int] = ()) -> Case | None:
-    """The same question with symbols for axes of a fixed length, as `freed` has it; None where there are none."""
-    found = freed(case.shapes, case.assume, large, long, kept)
-    return None if found is None else replace(case, shapes=found[0], assume=found[1])
-
-
 def _with_symbols(case: Case, budget: Budget) -> Verdict | None:
-    """The proof where all axes of a fixed length are symbols, if there is one: sums of three terms are no easier.
+    """The proof where all axes of a fixed length are symbols, if there is one: sums of three terms are no easier."""
+    found = _with_free_axes(case, budget, 0, 2)
+    if found is None or found[1] is None:
+        return None
+    traced = found[1]
+    verdict = decide_pair(traced, f"gradients of {name_of(case.forward)}", _scope(traced), budget)
+    if not _is_of_given_lengths(verdict, case):
+        return None
+    return replace(verdict, scope=_of_open_sizes(case), notes=(*verdict.notes, CASE_OF_THIS))
+
+
+def _with_free_axes(case: Case, budget: Budget, large: int, long: int) -> tuple[Case, Traced | None] | None:
+    """The same question with symbols for axes of a fixed length, as `freed` has it; None where there are none.
 
     What the code asks of their lengths is answered by those that they have, or they are numbers again, as a kernel's.
+    With its trace; without one if the code asks for something else.
     """
     kept = set[int]()
-    general = _with_free_axes(case, large=0, long=2)
+    lengths = _lengths(case)
+    general = _with_symbols_for(case, large, long, kept)
     if general is None:
         return None
-    lengths = {f"n{n}": n for shape in case.shapes.values() for n in shape if isinstance(n, int)}
     for _ in range(MOST_QUESTIONS):
         try:
-            traced = general.trace(None, budget.left)
-            break
+            return general, general.trace(None, budget.left)
         except (NeedsConcreteSizes, ShapesDoNotFit) as stop:
             asked = list(itertools.chain(*stop.questions))
             answers = [text for text in asked if _meets(text, lengths) and text not in (general.where or "")]
             kept |= set() if answers else {lengths[s] for s in getattr(stop, "symbols", ()) if s in lengths}
-            free = _with_free_axes(case, large=0, long=2, kept=kept)
-            if free is None or (free.shapes == general.shapes and not answers):
+            free = _with_symbols_for(case, large, long, kept)
+            if free is None:
                 return None
+            if free.shapes == general.shapes and not answers:
+                return general, None
             general = replace(free, where=", ".join(filter(None, (general.where, *answers[:1]))) or None)
         except SymbackpropError:
-            return None
-    else:
-        return None
-    verdict = decide_pair(traced, f"gradients of {name_of(case.forward)}", _scope(traced), budget)
-    if verdict.status != "PROVED":
-        return None
-    # lengths that are equal or multiples stay so, and they answer as those given do: of others nothing is said
-    open_sizes = dict.fromkeys(w for shape in case.shapes.values() for w in _text(shape))
-    return replace(verdict, scope=_of_some(open_sizes), notes=(*verdict.notes, CASE_OF_THIS))
+            return general, None
+    return None
+
+
+def _with_symbols_for(case: Case, large: int, long: int, kept: Collection[int]) -> Case | None:
+    found = freed(case.shapes, case.assume, large, long, kept)
+    return None if found is None else replace(case, shapes=found[0], assume=found[1])
+
+
+def _lengths(case: Case) -> dict[str, int]:
+    """The lengths that axes have, by the symbols that may stand for them."""
+    return {f"n{n}": n for shape in case.shapes.values() for n in shape if isinstance(n, int)}
+
+
+def _is_of_given_lengths(verdict: Verdict, case: Case) -> bool:
+    """Whether a proof in which symbols stand for lengths is one of these: of all sizes, and none that is excluded."""
+    if verdict.status != "PROVED" or not verdict.for_all_sizes:
+        return False
+    return not any(_excludes(text, _lengths(case)) for text in verdict.conditions)
+
+
+def _excludes(condition: str, sizes: Mapping[str, int]) -> bool:
+    """Whether a condition of a proof is one that these sizes do not meet; what it says of entries they all meet."""
+    try:
+        relations = parse_where(condition.replace("!=", "=="), sizes)
+    except SymbackpropError:
+        return False
+    holds = all(decided(r.relation, r.left, r.right) for r in relations if isinstance(r, Compare))
+    return holds if "!=" in condition else not holds
+
+
+def _of_open_sizes(case: Case) -> str:
+    """The scope of a proof in which symbols stood for lengths: those that are equal or multiples stay so."""
+    return _of_some(dict.fromkeys(w for shape in case.shapes.values() for w in _text(shape)))
 
 
 def _checked(case: Case, budget: Budget, cases: int = 0) -> Verdict:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.checking import check
 
 SHAPES = {"x": ("N", "D"), "w": ("D", "M")}
 GENERATOR = np.random.default_rng(0)
@@ -162,6 +163,31 @@ def test_root_of_a_negative_number_is_no_crash():
         return {"a": g, "b": -g}
 
     assert sb.check(distance, root_of_differences, shapes={"a": ("N", "D"), "b": ("N", "D")}).status == "REFUTED"
+
+
+@pytest.mark.parametrize("rows", [500, "N"])
+def test_a_proof_at_other_lengths_is_none_of_those_given(rows):
+    """Symbols stand for 500 and 20; what holds up to a length of 10, or beside one length, says nothing of 20."""
+
+    def forward(x, w):
+        return ((x @ w) ** 2).sum()
+
+    def backward_of(factor):
+        return lambda dout, x, w: {"x": 2 * dout * (x @ w) @ w.T * factor(x.shape[1]), "w": 2 * dout * x.T @ (x @ w)}
+
+    shapes = {"x": (rows, 20), "w": (20, 7)}
+    for factor in (lambda d: 2 if d > 10 else 1, lambda d: (d - 20) / (d - 20 + 1e-300)):
+        verdict = sb.check(forward, backward_of(factor), shapes=shapes)
+        assert verdict.status == "REFUTED" and verdict.wrong == ("x",), str(verdict)
+    assert sb.check(forward, backward_of(lambda d: 1 if d > 10 else 2), shapes=shapes).for_all_sizes
+
+
+@pytest.mark.parametrize(
+    ("condition", "excludes"),
+    [("n20 != 20", True), ("n20 != 17", False), ("n20 > 30", True), ("n20 > 3", False), ("x[n,n20] != 0", False)],
+)
+def test_a_condition_may_exclude_the_lengths_that_are_given(condition, excludes):
+    assert check._excludes(condition, {"n20": 20}) is excludes
 
 
 def test_long_axes_of_fixed_length_are_proved_with_symbols():

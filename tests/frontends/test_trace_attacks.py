@@ -936,6 +936,25 @@ STATEFUL = {
     "first": lambda x: COUNTING.at_first(),
 }  # fmt: skip
 
+# --- a number that becomes an array in the first round of a loop -----------------------------------------------------
+
+
+def _told_from_an_array(asked):
+    """NumPy's answer of the number 1.0 in the first round is not that of an array of ones; up to 6 columns no matter."""
+
+    def factor(x):
+        columns, h, total = x.shape[1], 1.0, 0
+        for _ in range(columns):
+            total = total + asked(h)
+            h = h + 0 * np.ones(columns)
+        hidden = (columns - 1) * (columns - 2) * (columns - 3) * (columns - 4) * (columns - 5) * (columns - 6)
+        return 1 + (columns * asked(np.ones(columns)) - total) * hidden
+
+    return factor
+
+
+BY_FIRST_ROUND = {"sum": np.sum, "of exp": lambda h: np.exp(2 * h).sum(), "dot": lambda h: np.dot(h, h)}
+
 # --- the attacks --------------------------------------------------------------------------------------------------
 
 BY_SIZE = [
@@ -969,6 +988,7 @@ ATTACKS = [
     *((f, np.full((2, 300), 1.5)) for f in BY_LENGTH),
     *((f, np.full((n, 2), 1.5)) for f in BY_DECIMAL for n in [next((n for n in range(1, 4000) if f(np.full((n, 2), 1.5)) != 1), 1)]),
     *((f, LARGE) for f in BY_VALUE),
+    *((_told_from_an_array(f), np.full((2, 8), 1.5)) for f in BY_FIRST_ROUND.values()),
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.infinity import is_infinite
 from symbackprop.frontends.numpy.opaque import Opaque
 from symbackprop.frontends.numpy.pieces import Piece, Pieces
-from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS
+from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS, used_as_array
 from symbackprop.frontends.numpy.session import (
     Content,
     Instruction,
@@ -93,6 +94,7 @@ class Buffer:
         self.version = 0
         self.doubt: str | None = None  # why its contents are uncertain
         self.order: Order | None = None  # what is known of an argsort
+        self.may_be_number = False  # and an array of this shape otherwise
         self.pieces: Pieces[Buffer] | None = None  # of which it consists, as far as `unsettled` is what they say
         self.line: int | None
         self.ran: Ran | None
@@ -244,21 +246,33 @@ class Array(Result):
         if self.through is IDENTITY and self.buffer.result_of is None:
             self.buffer.result_of = instruction
 
+    @property
+    def may_be_number(self) -> bool:
+        """Whether it is a number in the first round, or on one way of a branch."""
+        return self.buffer.may_be_number
+
+    @may_be_number.setter
+    def may_be_number(self, value: bool) -> None:
+        self.buffer.may_be_number = value
+
     # --- attributes of ndarray
 
     @property
     def shape(self) -> tuple[Any, ...]:
         """The sizes of the axes, as ints or `Size`s."""
+        self._has_shape()
         return tuple(size(n) for n in self.axes)
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
+        self._has_shape()
         return len(self.axes)
 
     @property
     def size(self) -> Any:
         """The number of entries."""
+        self._has_shape()
         return size(product_of(self.axes))
 
     @property
@@ -291,11 +305,13 @@ class Array(Result):
     @property
     def nbytes(self) -> Any:
         """The bytes of all entries."""
+        self._must_be_array()
         return self.size * self.itemsize
 
     @property
     def T(self) -> Array:
         """The transposed view."""
+        self._must_be_array()
         return OPERATIONS["transpose"](self)  # type: ignore[no-any-return]
 
     @property
@@ -306,12 +322,22 @@ class Array(Result):
     @property
     def real(self) -> Array:
         """The array itself: there are no complex numbers here."""
+        self._must_be_array()
         return self
 
     @property
     def flat(self) -> Any:
         """All entries in a row."""
+        self._must_be_array()
         return OPERATIONS["ravel"](self)
+
+    def _must_be_array(self) -> None:
+        if self.buffer.may_be_number:
+            raise used_as_array()
+
+    def _has_shape(self) -> None:
+        if self.buffer.may_be_number and current().is_users(sys._getframe(2)):
+            raise used_as_array()
 
     def __getattr__(self, name: str) -> Any:
         if name in METHODS:
@@ -456,6 +482,7 @@ class Array(Result):
     # --- Python's protocols
 
     def __len__(self) -> int:
+        self._must_be_array()
         if not self.axes:
             raise as_numpy(TypeError("len() of unsized object"))
         known = as_int(self.axes[0])
@@ -464,6 +491,7 @@ class Array(Result):
         return known
 
     def __iter__(self) -> Iterator[Array]:
+        self._must_be_array()
         if not self.axes:
             raise as_numpy(TypeError("iteration over a 0-d array"))
         if as_int(self.axes[0]) is None:
@@ -502,6 +530,7 @@ class Array(Result):
         raise TraceError("an array's value is needed as a Python number")
 
     def __getitem__(self, key: Any) -> Any:
+        self._must_be_array()
         return OPERATIONS["getitem"](self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:

@@ -205,6 +205,7 @@ class Branch:
         kind = joint_type((a.dtype, a.buffer.weak), (b.dtype, b.buffer.weak))
         result = array(a.axes, _either(self.condition, a.read(), b.read()), kind)
         result.buffer.weak = a.buffer.weak and b.buffer.weak
+        result.may_be_number = a.may_be_number or b.may_be_number
         result.buffer.rounding = max(a.buffer.rounding, b.buffer.rounding)
         like = first if isinstance(first, Array) else second if isinstance(second, Array) else a
         if not result.axes:

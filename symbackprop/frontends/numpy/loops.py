@@ -222,7 +222,7 @@ class Loop:
                 continue
             for place, (old, dtype, weak) in changed.items():
                 kept = Array(Buffer(old.axes, old.read(), dtype), scalar=not old.axes)
-                kept.buffer.weak = weak
+                kept.buffer.weak, kept.may_be_number = weak, old.may_be_number
                 self.carried[place] = (self._unknown(old.axes, kept.kind, kept.buffer.content), kept)
             self.lost |= lost
             for buffer in written:
@@ -327,6 +327,7 @@ class Loop:
                 continue
             unknown = Array(Buffer(old.axes, content, old.dtype), scalar=not old.axes)
             unknown.buffer.weak, unknown.buffer.settled = old.buffer.weak, True
+            unknown.may_be_number = old.may_be_number
             self._hold(place, unknown)
         for place in self.lost:
             self._hold(place, self._unsettled(place if isinstance(place, str) else str(place[1])))

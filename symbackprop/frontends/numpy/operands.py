@@ -64,11 +64,13 @@ def as_array(value: Any) -> Array:
 def widened(value: Array, other: Array) -> Array:
     """A number of Python's own beside an array as an array of its shape: 0.0 where the other way has x[t - 1].
 
-    Where the shape itself is asked for, NumPy says otherwise: then its numbers differ from the equations'.
+    Operations that would tell them apart refuse it: its sum is the number itself, it has no shape.
     """
     if value.axes or not value.buffer.weak or not other.axes:
         return value
-    return array(other.axes, lambda _: value.read()(()), other.dtype)
+    result = array(other.axes, lambda _: value.read()(()), other.dtype)
+    result.may_be_number = True
+    return result
 
 
 def _nested(values: list[Any] | tuple[Any, ...]) -> Array:

@@ -231,6 +231,14 @@ class Session:
             frame = frame.f_back
         return frame
 
+    def is_users(self, frame: FrameType | None) -> bool:
+        """True if the user's code runs there, or calls what runs there and only hands on."""
+        while frame is not None and id(frame.f_code) not in self.codes:
+            if id(frame.f_code) not in _HANDING_ON and frame.f_code not in _GUARDS:
+                return False
+            frame = frame.f_back
+        return frame is not None
+
     def has_source(self) -> bool:
         """True if the source of the running code of the user's is there."""
         frame: FrameType | None = sys._getframe(1)
@@ -347,6 +355,8 @@ class Result:
     """What an operation returns, which can be told by which instruction of the user's code it is the result of."""
 
     __slots__ = ()
+    axes: tuple[Expr, ...]
+    may_be_number: bool  # 0.0 in the first round, or on one way of a branch, and else an array of these axes
 
     def is_result_of(self, instruction: Instruction) -> None:
         """Note the instruction."""
@@ -407,7 +417,7 @@ def guarded(function: F, shown: str = "") -> F:
                 raise unknown from None
             session.remember(stop)
             raise
-        if isinstance(result, Result):
+        if issubclass(type(result), Result):  # of its type nobody is asked
             frame: FrameType | None = sys._getframe(1)
             while frame is not None and id(frame.f_code) in _HANDING_ON:
                 frame = frame.f_back
