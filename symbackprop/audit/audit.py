@@ -39,10 +39,11 @@ from symbackprop.audit.naming import names_in_words
 from symbackprop.audit.notation import override, profile, stated
 from symbackprop.audit.parts import Part, parts, seen_from
 from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
-from symbackprop.audit.premises import Supposed, cases, in_words, is_condition, special, supposes, symmetric
+from symbackprop.audit.premises import Supposed, is_condition, special, supposes, symmetric
 from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.repeated_indices import RepeatedIndices, convention
+from symbackprop.audit.said_cases import in_words, said_cases
 from symbackprop.audit.scope import Facts, Reading
 from symbackprop.audit.tree import (
     Big,
@@ -319,7 +320,7 @@ class Judge:
         if ruling.status in ("REFUTED", "NOT UNDERSTOOD") and turns(step.left, step.right):
             ruling = self.in_other_layout(ruling, step, key, restricted)
         if ruling.status in ("REFUTED", "UNDECIDED"):
-            ruling = self.in_cases(ruling, start.formula, step, key, restricted)
+            ruling = self.in_cases(ruling, step, key, restricted)
         known = {f for f in self.env.definitions if self.env.definitions[f]}
         more = sorted((ruling.comparison.families if ruling.comparison is not None else set()) & self.special - known)
         if ruling.status == "REFUTED" and more:
@@ -349,17 +350,34 @@ class Judge:
             counterexample=ruling.counterexample, ruling=ruling,
         )  # fmt: skip
 
-    def in_cases(
-        self, ruling: Ruling, formula: Formula, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
-    ) -> Ruling:
-        """The ruling on a formula that is said to hold where two of its indices agree, or do not."""
-        self.cases = cases(self.env, formula, self.env.displays[key[0]], step)
-        if not self.cases:
-            return ruling
+    def in_cases(self, ruling: Ruling, step: Link, key: tuple[int, int], restricted: tuple[str, ...]) -> Ruling:
+        """The ruling on a formula that is said to hold where two of its indices agree, or do not.
+
+        Where it is not clear whether the words mean it, one that is true in such a case is undecided.
+        """
         assert step.left is not None
-        found = self.ruled(step.left, step.right, key, restricted)
-        words = tuple(in_words(case) for case in self.cases)
-        return replace(found, conditions=(*words, *found.conditions)) if found.status == "PROVED" else found
+        said = said_cases(self.document, self.env, key[0], self.env.displays[key[0]], step)
+        if said.sure:
+            self.cases = said.sure
+            found = self.ruled(step.left, step.right, key, restricted)
+            words = tuple(in_words(case) for case in said.sure)
+            if found.status == "PROVED" and len(said.sure) > 1 and self._never(step.left, key, restricted):
+                return replace(found, status="UNDECIDED", reason=f"it is said to hold if {' and '.join(words)}: never")
+            return replace(found, conditions=(*words, *found.conditions)) if found.status == "PROVED" else found
+        for case in said.possible if ruling.status == "REFUTED" else ():
+            self.cases = (case,)
+            found = self.ruled(step.left, step.right, key, restricted)
+            self.cases = ()
+            if found.status == "PROVED":
+                reason = f"true if {in_words(case)}: it is not clear whether the words say so"
+                return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
+        return ruling
+
+    def _never(self, side: Node, key: tuple[int, int], restricted: tuple[str, ...]) -> bool:
+        """True unless the cases at hand leave entries in which a side differs from twice the same."""
+        twice = Product((Number("2"), Group("(", ")", (side,))), ("",))
+        more = Product((Number("3"), Group("(", ")", (side,))), ("",))
+        return self.under(self.reading, twice, more, key, restricted).status != "REFUTED"
 
     def condition(self, start: Judgement, key: tuple[int, int], step: Link) -> Judgement:
         """An equation that is no identity: it follows from a condition that was stated, or is one itself."""
