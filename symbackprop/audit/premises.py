@@ -28,6 +28,7 @@ SOUGHT = (
     r"|normal equations?|first[- ]order conditions?|optimality|stationar\w+|at the (?:optim|minim|maxim)\w+|subject to"
     r"|solv\w+)"
 )  # words of a point that is looked for
+FIXED = r"\b(?:fixed|fix|fixing|constant)\b"
 ANY = "*"  # the words name no matrix
 
 
@@ -93,6 +94,15 @@ def special(document: Document, env: Environment) -> set[str]:
             if supposes(env, formula, step) and not _mirrored(env, step):
                 found |= _given(env, step)
     return found
+
+
+def fixed(document: Document, env: Environment, formula: Formula) -> frozenset[str]:
+    """The quantities that the words before a formula hold fixed, by name: "holding $A$ constant"."""
+    last = re.split(r"(?<=[.!?])\s+", document.words_before(formula).strip())[-1]
+    if not re.search(FIXED, last, re.I) or re.search(NOT_SO, last, re.I):
+        return frozenset()
+    named = [m for m in re.findall(NAME, last) if "=" not in m]
+    return frozenset(family for text in named for family in _families(env, text))
 
 
 def supposes(env: Environment, formula: Formula, step: Link) -> bool:
@@ -201,4 +211,4 @@ def _flipped(env: Environment, one: str, other: str) -> set[str]:
     return {first.family} if swapped or first.transposed != second.transposed else set()
 
 
-__all__ = ["Supposed", "is_condition", "special", "supposes", "symmetric"]
+__all__ = ["Supposed", "fixed", "is_condition", "special", "supposes", "symmetric"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from symbackprop.audit.definitions import Environment
 from symbackprop.audit.extraction import Document, Formula
 from symbackprop.audit.grammar import parse_expression
-from symbackprop.audit.tree import Chain, Condition, Display, Link, Node, Symbol
+from symbackprop.audit.tree import Anything, Cases, Chain, Display, Link, Scripts, Symbol, walk
 
 SAYS = (
     r"if|when|whenever|for|where|in (?:the )?case(?: of| that| when| where)?|(?:the )?case(?: \d+[:.]?| \(?[a-z]\))?"
@@ -63,7 +63,9 @@ def said_cases(document: Document, env: Environment, number: int, display: Displ
     found = {in_words(case): case for case in (leading, trailing) if case is not None}
     if len(found) == 1 and not doubtful:
         return SaidCases(tuple(found.values()))
-    near = [*formula.headings[-1:], formula.before or _paragraph_before(document, formula)]
+    if _tells_both(step):
+        return SaidCases()
+    near = [*formula.headings[-1:], document.words_before(formula)]
     first, *more = _sentences(formula.after)
     if not (leads_on and not more and first[:1].isupper()):  # which leads to the next formula
         near.append(first)
@@ -75,6 +77,12 @@ def in_words(case: Chain) -> str:
     """Which indices agree, as a condition is told."""
     one, two = (member.name for member in case.members if isinstance(member, Symbol))
     return f"{one} {case.relations[0].sign} {two}"
+
+
+def _tells_both(step: Link) -> bool:
+    r"""True for a formula that is one for all indices: by cases, or with \delta_{ij}."""
+    nodes = (n for side in (step.left, step.right) if side is not None for n in walk(side))
+    return any(isinstance(n, Cases) or (isinstance(n, Scripts) and n.base == Symbol("delta")) for n in nodes)
 
 
 def _own(env: Environment, display: Display, step: Link) -> tuple[tuple[Chain, ...], bool]:
@@ -170,17 +178,13 @@ def _sentences(text: str) -> list[str]:
     return re.split(r"(?<=[.!?])\s+", text.strip())
 
 
-def _paragraph_before(document: Document, formula: Formula) -> str:
-    return next((text for line, text in reversed(document.prose) if line < formula.line), "")
-
-
 def _compared(env: Environment, text: str) -> list[tuple[re.Match[str], Chain]]:
     """Where a text compares indices."""
     found = ((m, parse_expression(m[1])) for m in re.finditer(FORMULA, text))
     return [(m, c) for m, c in found if isinstance(c, Chain) and _compares_indices(env, c)]
 
 
-def _compares_indices(env: Environment, node: Node) -> bool:
+def _compares_indices(env: Environment, node: Anything) -> bool:
     """True for i = j and i \\neq j."""
     match node:
         case Chain((Symbol(one, "", ()), Symbol(two, "", ())), (relation,)) if relation.sign in OPPOSITE:
@@ -188,7 +192,7 @@ def _compares_indices(env: Environment, node: Node) -> bool:
     return False
 
 
-def _cases(env: Environment, nodes: Iterable[Node | Condition]) -> list[Chain]:
+def _cases(env: Environment, nodes: Iterable[Anything]) -> list[Chain]:
     return [n for n in nodes if isinstance(n, Chain) and _compares_indices(env, n)]
 
 

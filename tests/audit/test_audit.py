@@ -71,6 +71,7 @@ SUBJECTS = {
     "optimum.tex": "TCTTW",
     "other_form.md": "TTTTTWW",
     "patterns.md": "TTTW",
+    "partial_differentials.md": "TCCCUWTUUTW",
     "poisson.md": "TWTN",
     "regression.md": "TTWTTW",
     "residual.md": "TWTT",
