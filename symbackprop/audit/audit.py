@@ -367,12 +367,12 @@ class Judge:
             if found.status == "PROVED" and len(said.sure) > 1 and self._never(step.left, key, restricted):
                 return replace(found, status="UNDECIDED", reason=f"it is said to hold if {' and '.join(words)}: never")
             return replace(found, conditions=(*words, *found.conditions)) if found.status == "PROVED" else found
-        for case in said.possible if ruling.status == "REFUTED" else ():
-            self.cases = (case,)
+        for together in said.possible if ruling.status == "REFUTED" else ():
+            self.cases = together
             found = self.ruled(step.left, step.right, key, restricted)
             self.cases = ()
             if found.status == "PROVED":
-                reason = f"true if {in_words(case)}: it is not clear whether the words say so"
+                reason = f"true if {' and '.join(map(in_words, together))}: it is not clear whether the words say so"
                 return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
         return ruling
 

@@ -41,11 +41,11 @@ class SaidCases:
 
     Args:
         sure: those that it is said to hold in.
-        possible: where none is sure, those of which the words near it speak, and their opposites.
+        possible: where none is sure, those of which the words near it speak, their opposites, and all of them at once.
     """
 
     sure: tuple[Chain, ...] = ()
-    possible: tuple[Chain, ...] = ()
+    possible: tuple[tuple[Chain, ...], ...] = ()
 
 
 def said_cases(document: Document, env: Environment, number: int, display: Display, step: Link) -> SaidCases:
@@ -70,7 +70,7 @@ def said_cases(document: Document, env: Environment, number: int, display: Displ
     if not (leads_on and not more and first[:1].isupper()):  # which leads to the next formula
         near.append(first)
     told = [c for text in near for _, c in _compared(env, text)]
-    return SaidCases((), _with_opposites([*own, *told]))
+    return SaidCases((), _possible([*own, *told]))
 
 
 def in_words(case: Chain) -> str:
@@ -201,9 +201,13 @@ def _opposite(case: Chain) -> Chain:
     return replace(case, relations=(replace(relation, sign=OPPOSITE[relation.sign]),))
 
 
-def _with_opposites(cases: Iterable[Chain]) -> tuple[Chain, ...]:
-    found = {in_words(c): c for case in cases for c in (case, _opposite(case))}
-    return tuple(found.values())[:4]
+def _possible(cases: list[Chain]) -> tuple[tuple[Chain, ...], ...]:
+    """Each of some cases, its opposite, and all at once where they leave any entry."""
+    told = {in_words(c): c for c in cases}
+    each = {in_words(c): c for case in told.values() for c in (case, _opposite(case))}
+    single = tuple((case,) for case in each.values())[:4]
+    together = len(told) > 1 and not _contradict(told.values())
+    return (*single, tuple(told.values())) if together else single
 
 
 __all__ = ["SaidCases", "in_words", "said_cases"]

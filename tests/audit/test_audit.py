@@ -37,7 +37,7 @@ SUBJECTS = {
     "attention_rows.md": "TTTWTTW",
     "bn.md": "TTWTTWT",
     "cases.md": "CCCWW",
-    "cases_in_doubt.md": "UUUCUUUUU",
+    "cases_in_doubt.md": "UUUCUUUUUU",
     "cases_said.md": "CCCW",
     "cases_told.md": "WCCCWCWCWW",
     "conditions.md": "T",
