@@ -132,8 +132,12 @@ def _leading(env: Environment, before: str, continues: bool) -> Chain | None:
         return None
     rest = clause[match.end() :]
     closed = re.search(r"[.!?]$", rest.strip()) is not None
-    if not (_is_plain(clause[: cue.start()]) and _is_plain(rest)) or (closed and rest.strip() != "."):
+    lead = clause[: cue.start()]
+    if not (_is_plain(lead) and _is_plain(rest)) or (closed and rest.strip() != "."):
         return None
+    follows = rf"[\s,]*(?:{GOES_ON}|(?:so|hence|thus|therefore|which|then|this|that|we)\b)"
+    if lead.strip(" ,") and re.match(follows, rest):
+        return None  # "it vanishes if $i = j$, and we get"
     return _opposite(case) if re.fullmatch(EXCEPTS, cue[1], re.I) else case
 
 
@@ -155,7 +159,8 @@ def _trailing(env: Environment, formula: Formula, leads_on: bool) -> Chain | Non
 
 def _is_plain(words: str) -> bool:
     """True for words that leave a case as it is: "then we have", "the derivative of $p$"."""
-    return all(re.fullmatch(PLAIN, w, re.I) for w in re.findall(r"[A-Za-z][\w'-]*", re.sub(FORMULA, "", words)))
+    rest = re.sub(rf"\b(?:of|to) {FORMULA}", "", words)
+    return "$" not in rest and all(re.fullmatch(PLAIN, w, re.I) for w in re.findall(r"[A-Za-z][\w'-]*", rest))
 
 
 def _contradict(cases: Iterable[Chain]) -> bool:
