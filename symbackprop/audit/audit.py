@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from symbackprop.audit.arrays import Misfit, NotRead
-from symbackprop.audit.definitions import Environment, environment, mentions_in
+from symbackprop.audit.definitions import Environment, changes_in, environment, given_changes, mentions_in, rests_on
 from symbackprop.audit.differentials import with_differentials
 from symbackprop.audit.extraction import Document, Formula, extract
 from symbackprop.audit.grammar import parse, parse_expression
@@ -39,10 +39,11 @@ from symbackprop.audit.naming import names_in_words
 from symbackprop.audit.notation import override, profile, stated
 from symbackprop.audit.parts import Part, parts, seen_from
 from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
-from symbackprop.audit.premises import Supposed, cases, in_words, is_condition, special, supposes, symmetric
+from symbackprop.audit.premises import Supposed, fixed, is_condition, special, supposes, symmetric
 from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.repeated_indices import RepeatedIndices, convention
+from symbackprop.audit.said_cases import in_words, said_cases
 from symbackprop.audit.scope import Facts, Reading
 from symbackprop.audit.tree import (
     Big,
@@ -235,6 +236,7 @@ class Judge:
         self.otherwise: dict[tuple[int, int], Layout] = {}  # claims that are true in another layout alone
         self.supposed = Supposed()
         self.cases: tuple[Chain, ...] = ()  # in which the link at hand is said to hold
+        self.held: frozenset[str] = frozenset()  # what does not change in the link at hand
         self.noughts: list[tuple[int, str, Node]] = []  # what is said to be 0 at the point that the text speaks of
         self.proved: dict[Node, list[str]] = {}  # right sides that were proved, by their left sides
         self.layered: Callable[[Any], Any] | None = None
@@ -250,7 +252,7 @@ class Judge:
         entries = (c for y, c in self.facts.one_hot.items() if (y, 0) not in self.facts.zeros)  # as y_c is one
         restricted = tuple(dict.fromkeys((*restricted, *entries)))
         reading = reading or self.reading
-        return Setting(self.env, self.facts, self.lengths, reading, key, restricted, named, self.cases)
+        return Setting(self.env, self.facts, self.lengths, reading, key, restricted, named, self.cases, self.held)
 
     def display(self, number: int, display: Display) -> Iterator[Judgement]:
         """What is said of the links of one formula."""
@@ -319,7 +321,9 @@ class Judge:
         if ruling.status in ("REFUTED", "NOT UNDERSTOOD") and turns(step.left, step.right):
             ruling = self.in_other_layout(ruling, step, key, restricted)
         if ruling.status in ("REFUTED", "UNDECIDED"):
-            ruling = self.in_cases(ruling, start.formula, step, key, restricted)
+            ruling = self.in_cases(ruling, step, key, restricted)
+        if ruling.status == "REFUTED" and self.env.differentials:
+            ruling = self.with_some_fixed(ruling, start.formula, step, key, restricted)
         known = {f for f in self.env.definitions if self.env.definitions[f]}
         more = sorted((ruling.comparison.families if ruling.comparison is not None else set()) & self.special - known)
         if ruling.status == "REFUTED" and more:
@@ -349,17 +353,58 @@ class Judge:
             counterexample=ruling.counterexample, ruling=ruling,
         )  # fmt: skip
 
-    def in_cases(
+    def in_cases(self, ruling: Ruling, step: Link, key: tuple[int, int], restricted: tuple[str, ...]) -> Ruling:
+        """The ruling on a formula that is said to hold where two of its indices agree, or do not.
+
+        Where it is not clear whether the words mean it, one that is true in such a case is undecided.
+        """
+        assert step.left is not None
+        said = said_cases(self.document, self.env, key[0], self.env.displays[key[0]], step)
+        if said.sure:
+            self.cases = said.sure
+            found = self.ruled(step.left, step.right, key, restricted)
+            words = tuple(in_words(case) for case in said.sure)
+            if found.status == "PROVED" and len(said.sure) > 1 and self._never(step.left, key, restricted):
+                return replace(found, status="UNDECIDED", reason=f"it is said to hold if {' and '.join(words)}: never")
+            return replace(found, conditions=(*words, *found.conditions)) if found.status == "PROVED" else found
+        for together in said.possible if ruling.status == "REFUTED" else ():
+            self.cases = together
+            found = self.ruled(step.left, step.right, key, restricted)
+            self.cases = ()
+            if found.status == "PROVED":
+                reason = f"true if {' and '.join(map(in_words, together))}: it is not clear whether the words say so"
+                return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
+        return ruling
+
+    def _never(self, side: Node, key: tuple[int, int], restricted: tuple[str, ...]) -> bool:
+        """True unless the cases at hand leave entries in which a side differs from twice the same."""
+        twice = Product((Number("2"), Group("(", ")", (side,))), ("",))
+        more = Product((Number("3"), Group("(", ")", (side,))), ("",))
+        return self.under(self.reading, twice, more, key, restricted).status != "REFUTED"
+
+    def with_some_fixed(
         self, ruling: Ruling, formula: Formula, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
     ) -> Ruling:
-        """The ruling on a formula that is said to hold where two of its indices agree, or do not."""
-        self.cases = cases(self.env, formula, self.env.displays[key[0]], step)
-        if not self.cases:
-            return ruling
+        """The ruling on differentials of which one side has fewer: true, maybe, where the other quantities are fixed.
+
+        Without words that say so it may be a partial differential as well as one of which a term was forgotten.
+        """
         assert step.left is not None
+        written = given_changes(self.env, self.env.displays)
+        one, two = (written & rests_on(self.env, changes_in(self.env, [side])) for side in (step.left, step.right))
+        held = one ^ two
+        if not held or not one & two:
+            return ruling
+        self.held = frozenset(held)
         found = self.ruled(step.left, step.right, key, restricted)
-        words = tuple(in_words(case) for case in self.cases)
-        return replace(found, conditions=(*words, *found.conditions)) if found.status == "PROVED" else found
+        self.held = frozenset()
+        if found.status != "PROVED":
+            return ruling
+        said = fixed(self.document, self.env, formula)
+        words = f"{', '.join(sorted(held))} {'is' if len(held) == 1 else 'are'} held fixed"
+        if held <= said and not said & one & two:
+            return replace(found, conditions=(words, *found.conditions))
+        return replace(ruling, status="UNDECIDED", reason=f"true if {words}, which is not said", counterexample=None)
 
     def condition(self, start: Judgement, key: tuple[int, int], step: Link) -> Judgement:
         """An equation that is no identity: it follows from a condition that was stated, or is one itself."""

@@ -8,7 +8,7 @@ functions and sizes in words is the business of `inference`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -348,6 +348,29 @@ def mentions_in(env: Environment, node: Node) -> set[str]:
             mention = env.names.mention(inner)
             if mention is not None:
                 found.add(mention.family)
+    return found
+
+
+def changes_in(env: Environment, nodes: Iterable[Node | Display]) -> set[str]:
+    """The families of which a formula has total differentials."""
+    found = (n.of for node in nodes for n in walk(node) if isinstance(n, Differential) and n.kind == "d")
+    return {m.family for of in found if (m := env.names.mention(of)) is not None}
+
+
+def given_changes(env: Environment, nodes: Iterable[Node | Display]) -> set[str]:
+    """Those of them that nothing defines: the document writes their differentials, and the others do not change."""
+    return {family for family in changes_in(env, nodes) if not env.definitions.get(family)}
+
+
+def rests_on(env: Environment, families: Iterable[str]) -> set[str]:
+    """Quantities and all those of which their definitions are made."""
+    found: set[str] = set()
+    waiting = list(families)
+    while waiting:
+        family = waiting.pop()
+        if family not in found:
+            found.add(family)
+            waiting += [f for d in env.definitions.get(family, ()) for f in mentions_in(env, d.right)]
     return found
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from symbackprop.audit.arrays import Array, NotRead
-from symbackprop.audit.definitions import Environment
+from symbackprop.audit.definitions import Environment, given_changes
 from symbackprop.audit.equations import Equations
 from symbackprop.audit.lengths import Key, Lengths
 from symbackprop.audit.names import Layer, Mention
@@ -18,7 +18,6 @@ from symbackprop.audit.quantities import is_computed
 from symbackprop.audit.scope import Facts, Instance, Letter, Reading, Scope
 from symbackprop.audit.tree import (
     Derivative,
-    Differential,
     Group,
     Node,
     Number,
@@ -79,6 +78,7 @@ class Derivatives(Equations):
         self.known_sums: list[tuple[str, Expr, Tensor]] = []  # sums over layers: over which, of what
         self.at_layer: Layer | None = None  # what this layer adds to a sum over layers is what is claimed
         self.claimed_layer: Layer | None = None  # the one layer of which a claim speaks
+        self.held: frozenset[str] = frozenset()  # quantities whose differentials are 0
         self._known_paths: dict[tuple[Tensor, Tensor], bool] = {}
         self._known_at = 0
         self.open_ends = frontier
@@ -265,15 +265,9 @@ class Derivatives(Equations):
                 continue
             waiting += [t for t in tensors_in(equation.value) if t not in seen]
             seen |= tensors_in(equation.value)
-        written = self._written_differentials()
+        written = given_changes(self.env, self.env.displays)
         chosen = [t for t in given if self.instances[t].family in written] if written else list(given)
-        return sorted(chosen, key=lambda t: t.name)
-
-    def _written_differentials(self) -> set[str]:
-        """The given quantities of which the document writes a differential: the others do not change."""
-        mentions = [self.env.names.mention(n.of) for d in self.env.displays for n in walk(d)
-                    if isinstance(n, Differential) and n.kind == "d"]  # fmt: skip
-        return {m.family for m in mentions if m is not None and not self.env.definitions.get(m.family)}
+        return sorted((t for t in chosen if self.instances[t].family not in self.held), key=lambda t: t.name)
 
     # Along all paths.
 

@@ -617,6 +617,8 @@ class Elaborator(Derivatives):
         match lower:
             case "softmax":
                 return self._softmax(value)
+            case "tr" | "trace" if not value.rank:
+                return value
             case "tr" | "trace":
                 axis = self.algebra.meet(*self._square(value))
                 return scalar(self.algebra.contracted(axis, lambda k: value.at(k, k)))

@@ -82,6 +82,10 @@ class Document:
     notes: tuple[Note, ...] = ()
     included: tuple[tuple[str, str], ...] = ()
 
+    def words_before(self, formula: Formula) -> str:
+        """The prose before a formula; that before its predecessors where it follows directly upon them."""
+        return formula.before or next((text for line, text in reversed(self.prose) if line < formula.line), "")
+
 
 def extract(source: Path | str, kind: str | None = None) -> Document:
     """The formulas of a document.

@@ -112,6 +112,7 @@ class Setting:
         restricted: indices that the text says begin with 1.
         symmetric: matrices that the words suppose to be so.
         cases: which of the free indices agree, or do not, where it is said to hold.
+        held: quantities that do not change, where differentials are spoken of.
     """
 
     env: Environment
@@ -122,6 +123,7 @@ class Setting:
     restricted: tuple[str, ...] = ()
     symmetric: frozenset[str] = frozenset()
     cases: tuple[Chain, ...] = ()
+    held: frozenset[str] = frozenset()
 
     @property
     def scope(self) -> Scope:
@@ -130,7 +132,9 @@ class Setting:
 
     def elaborator(self, draft: Lengths, memory: dict[Key, int], frontier: tuple[Instance, ...] | None) -> Elaborator:
         """A reader of its formulas."""
-        return Elaborator(self.env, self.facts, draft, self.reading, memory, frontier or ())
+        found = Elaborator(self.env, self.facts, draft, self.reading, memory, frontier or ())
+        found.held = self.held
+        return found
 
 
 def compare(setting: Setting, left: Node, right: Node) -> Comparison:

@@ -6,14 +6,13 @@ from there on. Main name: `symmetric`.
 
 from __future__ import annotations
 
-import itertools
 import re
 from dataclasses import dataclass
 
 from symbackprop.audit.definitions import Environment
 from symbackprop.audit.extraction import Document, Formula
 from symbackprop.audit.grammar import parse_expression
-from symbackprop.audit.tree import Chain, Derivative, Display, Link, Node, Number, Scripts, Symbol, Terms, links, walk
+from symbackprop.audit.tree import Derivative, Link, Node, Number, Scripts, Symbol, Terms, links, walk
 
 CONDITIONAL = r"\b(?:if|when|whenever|for|in case|provided|given|unless|as long as)\b"
 NOT_SO = r"\b(?:not|no|non|never|neither|nor|without|cannot|anti|skew)\b|n't\b"
@@ -29,7 +28,7 @@ SOUGHT = (
     r"|normal equations?|first[- ]order conditions?|optimality|stationar\w+|at the (?:optim|minim|maxim)\w+|subject to"
     r"|solv\w+)"
 )  # words of a point that is looked for
-IN_CASE = r"\b(?:if|when|whenever|for|cases?|where|suppos\w*|assum\w*|let|unless)\b"
+FIXED = r"\b(?:fixed|fix|fixing|constant)\b"
 ANY = "*"  # the words name no matrix
 
 
@@ -97,32 +96,13 @@ def special(document: Document, env: Environment) -> set[str]:
     return found
 
 
-def cases(env: Environment, formula: Formula, display: Display, step: Link) -> tuple[Chain, ...]:
-    r"""Which of its indices agree where a formula is said to hold: "if $i \neq j$", or behind it "for i = j"."""
-    row = next((r for r in display.rows if r.number == step.row), None)
-    behind = row.chains[row.chains.index(step.chain) + 1 :] if row is not None else ()
-    found: list[Node] = [part for condition in step.chain.conditions for part in condition.parts]
-    found += itertools.takewhile(lambda chain: _compares_indices(env, chain), behind)
-    last = re.split(r"(?<=[.!?])\s+", formula.before.strip())[-1]
-    ahead = re.split(r"(?<=[.!?])\s+", formula.after.strip())[0] if formula.after else ""
-    for sentence in (last, ahead if re.match(rf"[\s,;]*{CONDITIONAL}", ahead, re.I) else ""):
-        said = [m[1] for m in re.finditer(rf"{IN_CASE}[^$.;]{{0,30}}{NAME}", sentence, re.I)]
-        found += [parse_expression(text) for text in said[-1:]]
-    return tuple(dict.fromkeys(c for c in found if isinstance(c, Chain) and _compares_indices(env, c)))
-
-
-def _compares_indices(env: Environment, node: Node) -> bool:
-    """True for i = j and i \\neq j."""
-    match node:
-        case Chain((Symbol(one, "", ()), Symbol(two, "", ())), (relation,)) if relation.sign in ("=", "\u2260"):
-            return one != two and {one, two} <= env.index_letters
-    return False
-
-
-def in_words(case: Chain) -> str:
-    """Which indices agree, as a condition is told."""
-    one, two = (member.name for member in case.members if isinstance(member, Symbol))
-    return f"{one} {case.relations[0].sign} {two}"
+def fixed(document: Document, env: Environment, formula: Formula) -> frozenset[str]:
+    """The quantities that the words before a formula hold fixed, by name: "holding $A$ constant"."""
+    last = re.split(r"(?<=[.!?])\s+", document.words_before(formula).strip())[-1]
+    if not re.search(FIXED, last, re.I) or re.search(NOT_SO, last, re.I):
+        return frozenset()
+    named = [m for m in re.findall(NAME, last) if "=" not in m]
+    return frozenset(family for text in named for family in _families(env, text))
 
 
 def supposes(env: Environment, formula: Formula, step: Link) -> bool:
@@ -231,4 +211,4 @@ def _flipped(env: Environment, one: str, other: str) -> set[str]:
     return {first.family} if swapped or first.transposed != second.transposed else set()
 
 
-__all__ = ["Supposed", "cases", "in_words", "is_condition", "special", "supposes", "symmetric"]
+__all__ = ["Supposed", "fixed", "is_condition", "special", "supposes", "symmetric"]

@@ -195,11 +195,12 @@ class _Splitter:
         return after
 
     def mark(self, token: Token, place: int) -> None:
-        """Every second & parts two equations of a row, unless a sign of relation stands after it."""
+        """Every second & parts two equations of a row, unless a sign of relation stands after it: also && i = j."""
         self.marks += 1
-        follows = next((t.text for t in self.tokens[place + 1 : place + 12] if not means_nothing(t)), "")
+        behind = (t.text for t in self.tokens[place + 1 : place + 12] if not means_nothing(t))
+        follows = next((text for text in behind if text != "&"), "")
         parts = self.marks % 2 == 0 and "eqnarray" not in self.around and "darray" not in self.around
-        if parts and follows not in RELATIONS and follows != "&" and self.row:
+        if parts and follows not in RELATIONS and self.row:
             self.row.append(token._replace(kind="command", text=r"\quad"))
 
     def close(self) -> None:
