@@ -520,6 +520,263 @@ def test_rounds_that_depend_on_each_other_are_followed_at_a_stated_size(function
     same_as_numpy(function, {"N": 3})
 
 
+class Keeper:
+    def __init__(self, width):
+        self.state, self.kept = np.zeros(width), []
+
+    def step(self, row):
+        self.state *= 0.5
+        self.state = self.state + row
+        self.kept.append(self.state)
+
+    def drain(self):
+        total = 0.0
+        while self.kept:
+            total = total + np.sum(self.kept.pop())
+        return total
+
+
+def halves_the_item_before(x):
+    h, kept = np.zeros(x.shape[1]), []
+    for row in x:
+        h *= 0.5
+        h = h + row
+        kept.append(h)
+    return kept[0]
+
+
+def halves_the_item_before_in_a_method(x):
+    keeper = Keeper(x.shape[1])
+    for row in x:
+        keeper.step(row)
+    return keeper.drain()
+
+
+def halves_the_item_before_in_slots(x):
+    h, kept = np.zeros(x.shape[1]), [None] * len(x)
+    for t in range(len(x)):
+        h *= 0.5
+        h = h + x[t]
+        kept[t] = h
+    return kept[0]
+
+
+def halves_the_item_before_the_last(x):
+    g = h = np.zeros(x.shape[1])
+    kept = []
+    for row in x:
+        g *= 0.5
+        g = h
+        h = 2 * row
+        kept.append(h)
+    return kept[0]
+
+
+def halves_the_item_before_by_a_reshape(x):
+    h, kept = np.zeros((x.shape[1], 1)), []
+    for row in x:
+        h *= 0.5
+        h = h + row[:, None]
+        kept.append(h.reshape(-1))
+    return kept[0]
+
+
+def the_last_item_by_its_name(x):
+    kept = []
+    for row in x:
+        h = 2 * row
+        kept.append(h)
+    h += 1
+    return kept[-1]
+
+
+def the_name_of_the_last_item(x):
+    kept = []
+    for row in x:
+        h = 2 * row
+        kept.append(h)
+    last = kept[-1]
+    last += 1
+    return h
+
+
+def the_name_of_the_last_item_in_a_loop(x):
+    kept = []
+    for row in x:
+        h = 2 * row
+        kept.append(h)
+    total = 0.0
+    for t in range(len(x)):
+        total = total + np.sum(h)
+        v = kept[len(x) - 1 - t]
+        v += 1
+    return total
+
+
+def the_last_item_in_a_loop(x):
+    kept = []
+    for row in x:
+        h = 2 * row
+        kept.append(h)
+    total = 0.0
+    for t in range(len(x)):
+        total = total + np.sum(kept[t])
+        h += 1
+    return total
+
+
+def items_of_two_lists(x):
+    kept, others = [], []
+    for row in x:
+        h = 2 * row
+        kept.append(h)
+        others.append(h)
+    v = kept[0]
+    v += 1
+    return others[0]
+
+
+def one_array_twice_in_an_item(x):
+    kept = []
+    for row in x:
+        h = 2 * row
+        kept.append((h, h))
+    v, other = kept[0]
+    v += 1
+    return other
+
+
+def one_list_twice_in_an_item(x):
+    kept = []
+    for row in x:
+        h = [2 * row]
+        kept.append((h, h))
+    v, other = kept[0]
+    v[0] = v[0] + 1
+    return other[0]
+
+
+def items_of_a_part(x):
+    kept = []
+    for row in x:
+        kept.append({"h": 2 * row})
+    others = kept[:]
+    for item in kept:
+        item["h"] = item["h"] + 1
+    return others[0]["h"]
+
+
+def the_first_item_is_changed(x):
+    kept = [np.ones(x.shape[1])]
+    for row in x:
+        v = kept[-1]
+        h = v * row
+        v += 1
+        kept.append(h)
+    return kept[0]
+
+
+def the_first_item_is_changed_by_its_name(x):
+    h = 2 * x[0]
+    kept = [h]
+    for t in range(len(x)):
+        h += 1
+        kept.append(kept[t] * x[t])
+    return kept[-1]
+
+
+def the_first_item_is_changed_afterwards(x):
+    h = np.ones(x.shape[1])
+    kept = [h]
+    for row in x:
+        kept.append(kept[-1] * row)
+    h += 1
+    return kept[0]
+
+
+ITEMS_CHANGED = [
+    halves_the_item_before,
+    halves_the_item_before_in_a_method,
+    halves_the_item_before_in_slots,
+    halves_the_item_before_the_last,
+    halves_the_item_before_by_a_reshape,
+    the_last_item_by_its_name,
+    the_name_of_the_last_item,
+    the_name_of_the_last_item_in_a_loop,
+    the_last_item_in_a_loop,
+    items_of_two_lists,
+    one_array_twice_in_an_item,
+    one_list_twice_in_an_item,
+    items_of_a_part,
+    the_first_item_is_changed,
+    the_first_item_is_changed_by_its_name,
+    the_first_item_is_changed_afterwards,
+]
+
+
+@pytest.mark.parametrize("function", ITEMS_CHANGED, ids=lambda f: f.__name__)
+def test_items_that_are_changed_by_another_name_are_refused(function):
+    with pytest.raises(TraceError, match=r"changed in place|an item of a list|may be changed|several times|may change"):
+        same_as_numpy(function)
+
+
+def one_list_in_two_objects(x):
+    first, second = Keeper(2), Keeper(2)
+    second.kept = first.kept
+    for row in x:
+        first.kept.append(2 * row)
+    total = second.drain()
+    return total + np.sum(x) * len(first.kept)
+
+
+def items_from_the_front(x):
+    kept = [{"h": x[0]}]
+    for row in x:
+        kept.append({"h": 2 * row})
+    first, second = kept.pop(0), kept[0]
+    return first["h"], second["h"]
+
+
+def items_beside_each_other(x):
+    kept, total = [], 0.0
+    for row in x:
+        kept.append({"h": 2 * row, "g": row * row})
+    for item, before in zip(kept[1:], kept[:-1], strict=True):
+        total = total + np.sum(item["h"] * before["g"])
+    for item in kept[::-1]:
+        total = 0.5 * total + np.sum(item["h"])
+    return total
+
+
+def arrays_that_are_changed_before_they_are_items(x):
+    h, kept, dx = np.zeros(x.shape[1]), [], np.zeros_like(x)
+    for row in x:
+        h = 0.5 * h
+        h += row
+        kept.append(h)
+        h[0] += 1
+    h = 2 * h
+    for t in reversed(range(len(x))):
+        v = kept.pop()
+        v *= 3
+        dx[t] += v
+    return dx
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        one_list_in_two_objects,
+        items_from_the_front,
+        items_beside_each_other,
+        arrays_that_are_changed_before_they_are_items,
+    ],
+    ids=lambda f: f.__name__,
+)
+def test_items_that_no_other_name_changes_are_followed(function):
+    same_as_numpy(function)
+
+
 def breaks(w):
     total = 0.0
     for k in range(2):

@@ -52,6 +52,7 @@ from symbackprop.frontends.numpy.session import (
 from symbackprop.frontends.numpy.size import size
 from symbackprop.frontends.numpy.symbolic import class_of, stands_for
 
+SHARED = "an array is used after another one was changed in place, which may or may not share its memory"
 # An expression with more nodes than this becomes an equation as soon as it is used.
 LARGE = 60
 _births = itertools.count(1)
@@ -289,6 +290,10 @@ class Array(Result):
         """A real value of the same type."""
         return example(self.buffer.dtype, self.buffer.weak, -1 if self.scalar else self.ndim)
 
+    def memory(self) -> list[Buffer]:
+        """The buffers in which its entries lie, or may lie; none of a number, which never changes."""
+        return [] if self.scalar else [self.buffer, *(base for base, _ in self.shared)]
+
     def plain(self) -> Array:
         """The array as NumPy's, on the same memory: another library's array has names and types of its own."""
         return self
@@ -408,7 +413,7 @@ class Array(Result):
             raise TraceError("assignment to an array that cannot be written (a broadcast view)")
         for base, _ in self.shared:
             base.changes()
-            base.doubt = "an array is used whose reshape, changed in place, may or may not share its memory"
+            base.doubt = SHARED
         if not added and current().in_steps():
             value = self._named(value)
         old = buffer.content

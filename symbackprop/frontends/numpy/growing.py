@@ -43,6 +43,7 @@ from symbackprop.frontends.structures import remade
 Stop = Callable[[str], Exception]
 NUMERIC = (Array, Size, int, float, np.generic)
 STRUCTURES = (tuple, list, dict)
+CHANGED = "an item of a list that a later round changes"
 MIXED = "a list whose items have several shapes or types"
 
 
@@ -75,6 +76,7 @@ class Items:
         self.fresh: list[tuple[Expr, Any]] = []
         self.handed: list[Handed] = []  # items of earlier rounds that this one reads
         self.arms = len(session.arms)  # the branches on data around a round
+        self.version = 0  # of the array as the round begins
 
     def _apart(self, value: Any, there: Callable[[Any], bool]) -> tuple[Outline, list[Any]]:
         def is_number(part: Any) -> bool:
@@ -92,6 +94,7 @@ class Items:
     def begin(self) -> None:
         """A round begins."""
         self.fresh, self.handed, self.arms = [], [], len(self.session.arms)
+        self.version = 0 if self.array is None else self.array.buffer.version
         for part in self.parts:
             part.begin()
 
@@ -131,8 +134,8 @@ class Items:
 
     def end(self) -> None:
         """A round ends: the numbers of what it put in are entered."""
-        if any(h.changed for h in self.handed):
-            raise self.stop("an item of a list that a later round changes")
+        if any(h.changed for h in self.handed) or (self.array is not None and self.array.buffer.version > self.version):
+            raise self.stop(CHANGED)
         for place, value in self.fresh if not self.start else ():
             if is_made(value):
                 outline, numbers = self._apart(value, self.there)
@@ -204,13 +207,23 @@ class Items:
             return [array for part in self.parts for array in part.arrays]
         return [] if self.array is None else [self.array]
 
+    def leaves(self) -> list[Items]:
+        """The lists of numbers of which it consists: itself, or those of the parts of items."""
+        return [leaf for part in self.parts for leaf in part.leaves()] if self.parts else [self]
+
+    def held(self) -> list[Array]:
+        """The arrays that are items, as the user's code may hold them elsewhere too."""
+        return [v for v in (*self.start.values(), *(v for _, v in self.fresh)) if isinstance(v, Array)]
+
     @property
     def kept(self) -> Any:
         """What is left after the loop: the array of all items, or those of their parts; None of none."""
         if not self.parts:
             return self.array
         found = [part.kept for part in self.parts]
-        return None if any(f is None for f in found) else Together(self.outline, found)
+        if any(f is None for f in found):
+            return None
+        return Together(self.outline, found, OPERATIONS["arange"](size(found[0].axes[0])))
 
     def outlived(self, known: Any) -> bool:
         """True if what was put in is an array that was there before the round, and may change after it."""
@@ -461,6 +474,27 @@ def taken_apart(
     return outline(value, ()), numbers
 
 
+def mutable_parts(value: Any, there: Callable[[Any], bool]) -> list[int]:
+    """The ids of the lists, dictionaries and objects of which an item consists, as often as it holds them.
+
+    Args:
+        there: whether it was there before the loop.
+    """
+    found: list[int] = []
+
+    def visit(part: Any, inside: tuple[int, ...]) -> None:
+        if id(part) in inside or not is_made(part) or (inside and there(part)):
+            return
+        held = part if isinstance(part, (tuple, list)) else part.values() if isinstance(part, dict) else None
+        if not isinstance(part, tuple):
+            found.append(id(part))
+        for inner in attributes_of(part).values() if held is None else held:
+            visit(inner, (*inside, id(part)))
+
+    visit(value, ())
+    return found
+
+
 def is_made(value: Any) -> bool:
     """True for a tuple, a list, a dictionary, and for an object of the user's own."""
     kind = type(value)
@@ -507,4 +541,4 @@ def grown(value: GrowingList | GrowingDict, before: Any) -> Any:
     return found if isinstance(value, GrowingList) else SymbolicDict(found, first)
 
 
-__all__ = ["GrowingDict", "GrowingList", "SymbolicDict", "growing", "grown", "is_made"]
+__all__ = ["CHANGED", "GrowingDict", "GrowingList", "SymbolicDict", "growing", "grown", "mutable_parts"]

@@ -47,11 +47,12 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.expression.recurrence import blocks
-from symbackprop.frontends.numpy.array import Array, Buffer, Journal, array, has_entry
+from symbackprop.frontends.numpy.array import SHARED, Array, Buffer, Journal, array, has_entry
 from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import integers_fit
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
-from symbackprop.frontends.numpy.growing import GrowingDict, GrowingList, growing, grown, is_made
+from symbackprop.frontends.numpy.growing import CHANGED, GrowingDict, GrowingList, growing, grown, mutable_parts
+from symbackprop.frontends.numpy.growing import Items as Entries
 from symbackprop.frontends.numpy.heap import Heap, Items, put
 from symbackprop.frontends.numpy.infinity import MINUS_INFINITY, is_infinite
 from symbackprop.frontends.numpy.opaque import Unsettled
@@ -189,6 +190,9 @@ class Loop:
         self._find_growing()
         self.found: dict[Any, Found] = {}  # for a place that is carried: what a round finds there, once that is known
         self.made: dict[tuple[Any, int], Array] = {}  # the arrays of the items of lists
+        self.stand_ins: dict[Any, Array] = {}  # by place: what a round finds there
+        self.origins: dict[Any, set[Any]] = {}  # by place: what that may be an item or a view of
+        self.doubted: set[Buffer] = set()  # from before the loop: some round changes an array that may lie there
         memory = session.memory()
         for _ in range(MOST_PASSES):
             self._prepare()
@@ -201,6 +205,7 @@ class Loop:
             if session.loops[-1] is not self or session.journals.pop() is not self.journal:
                 raise self.stop("a loop that is left by an exception")
             names, objects = self._locals(), self.heap.now()
+            self._must_not_change_items()
             found = self._found_to_grow(objects)
             if found is not None:
                 self._undo(objects, memory)
@@ -210,6 +215,7 @@ class Loop:
                 continue
             (changed, lost), written = self._changed(names, objects), self._written()
             complete = not self._new(changed) and lost <= self.lost and not written and not self._arrived()
+            complete &= not self._shares_more(names, objects)
             needed = {} if self.found or not complete else self._needed(names, objects)
             if complete and not needed:
                 self._close(names, objects)
@@ -268,9 +274,71 @@ class Loop:
 
     def _must_lie_in_one_list(self) -> None:
         """Refuse an object that a round puts into several lists: what is changed by way of one shows in the others."""
-        put_in = [id(v) for g in self._all_growing() for _, v in g.entries.fresh if is_made(v) and type(v) is not tuple]
+        items = [v for g in self._all_growing() for _, v in g.entries.fresh]
+        put_in = [part for v in items for part in mutable_parts(v, self._was_there)]
         if len(set(put_in)) < len(put_in):
-            raise self.stop("an object that is put into several lists")
+            raise self.stop("an object that is put into lists several times")
+
+    # --- arrays that share their memory
+
+    def _leaves(self) -> list[Entries]:
+        """The lists of numbers that grow."""
+        return [leaf for g in self._all_growing() if g.grew for leaf in g.entries.leaves()]
+
+    def _memory(self) -> None:
+        """Note what the arrays of this round may be: `reached` tells it of their buffers."""
+        self.reached: dict[Buffer, set[Any]] = {a.buffer: self.origins[p] for p, a in self.stand_ins.items()}
+        for leaf in self._leaves():
+            for held in (*leaf.held(), *leaf.arrays):
+                for buffer in held.memory():
+                    self.reached[buffer] = self.reached.get(buffer, set()) | {leaf}
+
+    def _origins(self, value: Any) -> set[Any]:
+        """What a value may be: an item of lists that grow, or a view of some memory."""
+        found: set[Any] = set()
+        left: list[Any] = value.memory() if isinstance(value, Array) else []
+        while left:
+            origin = left.pop()
+            if origin not in found:
+                found.add(origin)
+                left.extend(self.reached.get(origin, ()))
+        return found
+
+    def _must_not_change_items(self) -> None:
+        """Refuse rounds that change what is an item since an earlier round, or since before the loop."""
+        self._memory()
+        changed = [a for a in self.stand_ins.values() if a.buffer.version or a.buffer.doubt]
+        memory = {origin for a in changed for origin in self._origins(a)}
+        self.doubts = {m for m in memory if isinstance(m, Buffer) and m.born < self.journal.start}
+        self.doubts |= {b for b, state in self.journal.before.items() if b.doubt and not state["doubt"]}
+        known = self.journal.before.items()
+        rewritten = {b for b, state in known if b.version != state["version"]} | self.doubts
+        held = [origin for leaf in self._leaves() for a in leaf.held() for origin in self._origins(a)]
+        if any(isinstance(m, Entries) for m in memory) or any(m in rewritten for m in held):
+            raise self.stop(CHANGED)
+
+    def _shares_more(self, names: Items, objects: Mapping[int, Items]) -> bool:
+        """Whether a round has shown that it may find an item of a list, or memory from before the loop, where this was
+        not known of it."""
+        new = self.doubts - self.doubted
+        self.doubted |= new
+        places = [p for p in self.carried if not isinstance(p, Buffer)]
+        for place in places:
+            known = self.origins.setdefault(place, set())
+            origins = self._origins(self._original(place)) | self._origins(self._now(place, names, objects))
+            more = {o for o in origins if isinstance(o, Entries) or o.born < self.journal.start} - known
+            known |= more
+            new |= more
+        return bool(new)
+
+    def _share(self, result: Any, origins: set[Any]) -> None:
+        """Note what else may lie in the memory of an array, after the loop."""
+        if isinstance(result, Array) and not result.scalar:
+            before = [o for o in origins if isinstance(o, Buffer) and o.born < self.journal.start]
+            others = [a.buffer for a, theirs in self.sharing if theirs & origins]
+            shared = dict.fromkeys(b for b in (*before, *others) if b is not result.buffer)
+            result.shared = tuple((b, b.version) for b in shared)
+            self.sharing.append((result, origins))
 
     def _found_to_grow(self, objects: Mapping[int, Items]) -> list[Any] | None:
         """The lists that a round has given items to, and that were not taken for such; None if all is as it was taken
@@ -292,6 +360,10 @@ class Loop:
 
     def _original(self, place: Any) -> Any:
         return self.origin[place] if isinstance(place, str) else self.heap.before[place[0]][place[1]]
+
+    def _now(self, place: Any, names: Items, objects: Mapping[int, Items]) -> Any:
+        """What a name, or a place of an object, holds after the round."""
+        return names.get(place) if isinstance(place, str) else objects.get(place[0], self._held_by(place[0]))[place[1]]
 
     def _arrived(self) -> bool:
         """True if the array of a list was made in this round: the next one writes to it."""
@@ -316,19 +388,27 @@ class Loop:
         self.held: dict[int, Items] = {}
         for place, grows in self.growing.items():
             self._hold(place, grows)
-        for grows in self._all_growing():
-            grows.begin()
+        self.stand_ins = {}
         for place, (tensor, old) in self.carried.items():
             content = self.found[place].found if place in self.found else entry(tensor)
             if isinstance(place, Buffer):
                 place.changes()
                 place.content = place.unsettled = content
                 place.settled, place.uses = True, 0
+                place.version += 1  # rounds before have written it
                 continue
             unknown = Array(Buffer(old.axes, content, old.dtype), scalar=not old.axes)
             unknown.buffer.weak, unknown.buffer.settled = old.buffer.weak, True
             unknown.may_be_number = old.may_be_number
             self._hold(place, unknown)
+            self.stand_ins[place] = unknown
+            self.origins.setdefault(place, set())
+        for buffer in self.doubted:
+            self.journal.note(buffer)
+            buffer.changes()
+            buffer.doubt = SHARED
+        for grows in self._all_growing():
+            grows.begin()
         for place in self.lost:
             self._hold(place, self._unsettled(place if isinstance(place, str) else str(place[1])))
         for key, held in self.held.items():
@@ -398,6 +478,10 @@ class Loop:
         for buffer in list(self.journal.before):
             if buffer in self.carried:
                 self._close_buffer(buffer)
+        self.grown: dict[int, Any] = {}  # what lists are after the loop, each in all places that hold it
+        self.sharing: list[tuple[Array, set[Any]]] = []
+        for leaf in self._leaves():
+            self._share(leaf.array, {leaf, *(o for a in leaf.held() for o in self._origins(a))})
         for key, items in objects.items():
             before = self.heap.before[key]
             put(self.heap.objects[key], {k: self._closed((key, k), v, before.get(k, _UNSET)) for k, v in items.items()})
@@ -426,7 +510,9 @@ class Loop:
     def _closed(self, place: Any, value: Any, before: Any) -> Any:
         """What a name, or a place of an object, holds after the loop."""
         if isinstance(value, GrowingList | GrowingDict) and value is self.growing.get(place):
-            return grown(value, before)
+            if id(value) not in self.grown:
+                self.grown[id(value)] = grown(value, before)
+            return self.grown[id(value)]
         if value is before:
             return self._unsettled(str(place)) if value is _UNSET else value
         if not isinstance(value, _NUMERIC) or (self._held is not ONE and place in self.targets):
@@ -445,6 +531,7 @@ class Loop:
             return self._unsettled(str(place))
         result = array(given.axes, content, given.dtype, summed=summed)
         result.buffer.weak, result.buffer.rounding = given.buffer.weak, given.buffer.rounding
+        self._share(result, self._origins(value))
         return integers_fit(result)
 
     # --- rounds that depend on each other
@@ -512,7 +599,7 @@ class Loop:
         """What a place holds after the round."""
         if isinstance(place, Buffer):
             return place.content, place.shape
-        value = names.get(place) if isinstance(place, str) else objects.get(place[0], self._held_by(place[0]))[place[1]]
+        value = self._now(place, names, objects)
         if not isinstance(value, _NUMERIC):
             raise self.stop()
         given = as_array(value)

@@ -113,14 +113,20 @@ def is_fixed(outline: Outline) -> bool:
 
 
 class Together:
-    """The items of a list: their outline, and for each number in it the array of all items' numbers."""
+    """The items of a list: their outline, and for each number in it the array of all items' numbers.
 
-    def __init__(self, outline: Outline, arrays: list[Any]) -> None:
-        self.outline, self.arrays = outline, arrays
+    Args:
+        places: those of the items, in a list of which this one is a part.
+        handed: items that the user's code may have changed since, by way of the list or any part of it.
+    """
+
+    def __init__(self, outline: Outline, arrays: list[Any], places: Any, handed: list[Handed] | None = None) -> None:
+        self.outline, self.arrays, self.places = outline, arrays, places
+        self.handed: list[Handed] = [] if handed is None else handed
 
     def part(self, key: slice) -> Together:
         """Some of the items."""
-        return Together(self.outline, [a[key] for a in self.arrays])
+        return Together(self.outline, [a[key] for a in self.arrays], self.places[key], self.handed)
 
 
 __all__ = ["NUMBER", "PLAIN", "Handed", "Made", "Outline", "Same", "Together", "alike", "filled", "is_fixed"]

@@ -257,14 +257,13 @@ class SymbolicList:
         whole: the items lie along the first axis of an array, or of several.
     """
 
-    __slots__ = ("back", "front", "handed", "whole")
+    __slots__ = ("back", "front", "whole")
     __class__ = class_of(lambda _: [1])
 
     def __init__(self, whole: Any) -> None:
         self.whole = whole
         self.front: Any = 0  # how many items are taken from the front, and from the end
         self.back: Any = 0
-        self.handed: list[Handed] = []  # items that the user's code may have changed since
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.alone())
@@ -299,8 +298,6 @@ class SymbolicList:
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, slice):
-            if any(h.changed for h in self.handed):
-                raise self._changed()
             return SymbolicList(_part(self.left(), key))
         return self._item(self.left(), key)
 
@@ -310,12 +307,10 @@ class SymbolicList:
         if is_fixed(items.outline):
             return filled(items.outline, iter([a[key] for a in items.arrays]))
         session = current()
-        place = reduced(key.expr if isinstance(key, Size) else number(key) if isinstance(key, int) else key.read()(()))
-        if is_so("<", place, ZERO):
-            place = reduced(add(place, _length(items)))
+        place = reduced(items.places[key].read()(()))
         loop = session.loops[-1] if session.loops else None
         when = (loop, session.passes, place)
-        for earlier in self.handed:
+        for earlier in items.handed:
             if earlier.when == when:
                 return earlier.value
             if earlier.changed and not (earlier.when[::2] == when[::2] and _once(session.loops, place)):
@@ -323,7 +318,7 @@ class SymbolicList:
             if earlier.when[:2] == when[:2] and is_so("==", earlier.when[2], place) is not False:
                 raise self._changed()  # it may be the same item, of which each would have a copy
         found = Handed(items.outline, [a[key] for a in items.arrays], when)
-        self.handed.append(found)
+        items.handed.append(found)
         return found.value
 
     def _changed(self) -> Exception:
