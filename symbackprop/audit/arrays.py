@@ -190,7 +190,9 @@ class Algebra:
         if right.row and not left.row:
             return Array((left.axes[0], right.axes[0]), lambda i, j: multiply(left.at(i), right.at(j)))
         if self.elementwise:
-            layers = {a.key[3] for a in (left.axes[0], right.axes[0]) if isinstance(a.key, tuple) and a.key[0] == "axis"}
+            layers = {
+                a.key[3] for a in (left.axes[0], right.axes[0]) if isinstance(a.key, tuple) and a.key[0] == "axis"
+            }
             if len(layers - {None}) > 1:  # layers need not be equally wide: a weight is meant, and no matrix was seen
                 raise Misfit("vectors of two layers stand side by side")
             self.read_elementwise = True
