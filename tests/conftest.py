@@ -1,10 +1,12 @@
 """Settings of all tests, and which of them are slow."""
 
 import gc
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from thinning import EVERYTHING
 
 from symbackprop.checking import check, decide
 from symbackprop.checking.budget import CHECK
@@ -52,9 +54,44 @@ SLOW = {
 }
 
 
+# Tables of cases that take seconds each: of every test there the first of so many runs by default, all of them with
+# SYMBACKPROP_EVERYTHING=1.
+THINNED = {
+    **dict.fromkeys(
+        (
+            *("audit/test_audit", "calculus/test_oracles", "checking/test_claims_classes"),
+            *("checking/test_claims_layers", "checking/test_deep_families", "checking/test_explicit_forms"),
+            *("checking/test_kinks", "checking/test_loop_families", "checking/test_matrix_layers"),
+            *("checking/test_recurrences", "checking/test_rounded_branches", "codegen/test_large_logits"),
+            *("codegen/test_recurrence_code", "document/test_document", "document/test_handout"),
+            *("precision/test_generated", "precision/test_safety"),
+        ),
+        2,
+    ),
+    **dict.fromkeys(("codegen/test_generated_gradients", "derivations/test_gallery_pages"), 3),
+}
+
+
+def _thin(items: list[pytest.Item], here: Path) -> None:
+    """Leave out all but some cases of the tests in long tables."""
+    counts: Counter[tuple[Path, str]] = Counter()
+    for item in items:
+        share = (
+            THINNED.get(str(item.path.relative_to(here).with_suffix(""))) if item.path.is_relative_to(here) else None
+        )
+        if share is None or not hasattr(item, "callspec") or item.get_closest_marker("skipif") is not None:
+            continue
+        place = item.path, item.name.partition("[")[0]
+        if counts[place] % share:
+            item.add_marker(pytest.mark.skip(reason="runs with SYMBACKPROP_EVERYTHING=1"))
+        counts[place] += 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of slow modules."""
+    """Mark the tests of slow modules, and thin long tables."""
     here = Path(__file__).parent
+    if not EVERYTHING:
+        _thin(items, here)
     for item in items:
         if item.path.is_relative_to(here) and str(item.path.relative_to(here).with_suffix("")) in SLOW:
             item.add_marker(pytest.mark.slow)

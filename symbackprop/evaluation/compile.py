@@ -375,8 +375,13 @@ def _picked(index: Index, body: Expr) -> tuple[Expr, Expr] | None:
 
 
 def _is_guard(expr: Expr) -> bool:
-    """True for what is 0 where a condition does not hold: the derivative of one branch of two."""
-    return isinstance(expr, Where) and ZERO in (expr.then, expr.otherwise)
+    """True for what is 0 where a condition on places does not hold: there the other factors read outside.
+
+    One on data is none: 0 times nan is nan, as in NumPy.
+    """
+    if not isinstance(expr, Where) or ZERO not in (expr.then, expr.otherwise):
+        return False
+    return not any(isinstance(n, Entry) for n in nodes_once(expr.condition))
 
 
 def _is_of_sizes(expr: Expr) -> bool:

@@ -98,7 +98,7 @@ def test_symbols_for_lengths_are_tried_first_where_they_help_and_last_where_noth
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize(("length", "free"), [(10, True), (check.TOO_LARGE, True), (check.TOO_LARGE, False)])
 def test_arrays_that_are_too_large_for_numbers_are_not_examined_by_them(monkeypatch, status, length, free):
-    general = asked(shapes={"x": ("n10",)}) if free else None
+    general = (asked(shapes={"x": ("n10",)}), None) if free else None
     calls = stand_in(monkeypatch, check, _with_free_axes=general, _checked=said(status, notes=("own",)))
     answer = check._freed(asked(shapes={"x": (length,), "w": ("N",)}), BUDGET)
     assert bool(calls["_checked"]) is free
@@ -683,7 +683,7 @@ def confirmed(monkeypatch, *, sites=True, long=False, sizes=None, formula=None, 
         refuted=said("REFUTED", reason="a point"), _symmetric_inputs=("about",), _unjudged=("w",),
     )  # fmt: skip
     assert callable(honest)
-    side = SimpleNamespace(conditions=("read",))
+    side = SimpleNamespace(conditions=("read",), blocks=())
     traced = SimpleNamespace(unasked=given["unasked"], forward=side, backward=side, sizes=sizes or {})
     goal = SimpleNamespace(
         traced=traced, gradient=SimpleNamespace(program=SimpleNamespace(facts=None)), is_long=long, formula=formula,
@@ -923,7 +923,7 @@ def test_what_the_code_asks_of_lengths_is_answered_by_those_that_they_have(monke
         assert answer is None
     else:
         assert answer.notes == ("own", check.CASE_OF_THIS)
-        assert answer.scope == ("all sizes of N, the others as given" if questions else "all sizes")
+        assert answer.scope == "all sizes of N, the others as given"
 
 
 def test_a_length_of_which_nothing_can_be_answered_is_a_number_again(monkeypatch):
@@ -937,7 +937,7 @@ def test_a_length_of_which_nothing_can_be_answered_is_a_number_again(monkeypatch
 
     monkeypatch.setattr(Case, "trace", trace)
     stand_in(monkeypatch, check, decide_pair=said("PROVED"), _scope="all sizes")
-    assert check._with_symbols(asked(shapes={"x": (3, 4, 5)}), BUDGET).scope == "all sizes"
+    assert check._with_symbols(asked(shapes={"x": (3, 4, 5)}), BUDGET).scope == "the sizes given"
     assert [s["x"] for s in shapes] == [("n3", "n4", "n5"), (3, "n4", "n5"), (3, "n4", 5)]
     for stop in (NeedsConcreteSizes("a loop", ("q",), ()), UnsupportedError("no")):
         traced_as(monkeypatch, stop)

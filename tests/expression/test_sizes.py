@@ -115,7 +115,7 @@ def allowed(domain: list[Expr]) -> list[dict[Expr, int]]:
     return [p for p in POINTS if all(value(f, p) for f in domain)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(EXPRESSIONS, DOMAINS)
 def test_simplify_keeps_the_value_and_is_idempotent(expr: Expr, domain: list[Expr]) -> None:
     facts = Facts(domain, {LABEL.tensor: H})
@@ -125,7 +125,7 @@ def test_simplify_keeps_the_value_and_is_idempotent(expr: Expr, domain: list[Exp
     assert simplify(simple, facts) is simple
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.sampled_from(["<", "<=", "=="]), EXPRESSIONS, EXPRESSIONS, DOMAINS)
 def test_decide_is_never_wrong(relation, left: Expr, right: Expr, domain: list[Expr]) -> None:
     answer = decide(relation, left, right, Facts(domain, {LABEL.tensor: H}))
