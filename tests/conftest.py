@@ -64,11 +64,21 @@ THINNED = {
             *("checking/test_kinks", "checking/test_loop_families", "checking/test_matrix_layers"),
             *("checking/test_recurrences", "checking/test_rounded_branches", "codegen/test_large_logits"),
             *("codegen/test_recurrence_code", "document/test_document", "document/test_handout"),
+            *("codegen/test_generated_gradients", "derivations/test_gallery_pages"),
             *("precision/test_generated", "precision/test_safety"),
+        ),
+        3,
+    ),
+    **dict.fromkeys(
+        (
+            *("audit/test_extraction", "audit/test_grammar", "certificate/test_check_proof"),
+            *("checking/test_claims_verify", "checking/test_diagnosis", "checking/test_stated_sizes", "cli/test_cli"),
+            *("codegen/test_c_products", "codegen/test_codegen_network", "codegen/test_codegen_program"),
+            *("codegen/test_torch_code", "document/test_sentences", "frontends/test_jax", "frontends/test_torch"),
+            *("frontends/test_trace_attacks", "training/test_loop"),
         ),
         2,
     ),
-    **dict.fromkeys(("codegen/test_generated_gradients", "derivations/test_gallery_pages"), 3),
 }
 
 

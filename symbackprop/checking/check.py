@@ -289,10 +289,10 @@ def _with_free_axes(case: Case, budget: Budget, large: int, long: int) -> tuple[
     With its trace; without one if the code asks for something else.
     """
     kept = set[int]()
-    lengths = _lengths(case)
     general = _with_symbols_for(case, large, long, kept)
     if general is None:
         return None
+    lengths = _lengths(case)
     for _ in range(MOST_QUESTIONS):
         try:
             return general, general.trace(None, budget.left)

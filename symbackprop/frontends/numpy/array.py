@@ -28,7 +28,7 @@ from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.infinity import is_infinite
 from symbackprop.frontends.numpy.opaque import Opaque
 from symbackprop.frontends.numpy.pieces import Piece, Pieces
-from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS, used_as_array
+from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS
 from symbackprop.frontends.numpy.session import (
     Content,
     Instruction,
@@ -47,6 +47,7 @@ from symbackprop.frontends.numpy.session import (
     product_of,
     reduced,
     running,
+    used_as_array,
     user_line,
 )
 from symbackprop.frontends.numpy.size import size

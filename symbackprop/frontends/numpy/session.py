@@ -385,11 +385,28 @@ def as_numpy(error: Exception) -> Exception:
     return error
 
 
-def guarded(function: F, shown: str = "") -> F:
+def used_as_array() -> Exception:
+    """The stop where something is asked of what may be a number that a number answers otherwise, or not at all."""
+    what, sizes = "a number that becomes an array later is used as an array", current().sizes
+    return NeedsConcreteSizes(what, sizes) if sizes else TraceError(what, help="begin with an array: np.zeros(...)")
+
+
+def _numbers_among(args: tuple[Any, ...], shown: str, entrywise: bool) -> list[Result]:
+    """Nothing, or the arrays of which some may be numbers, where the operation does not tell them apart."""
+    arrays = [a for a in args if issubclass(type(a), Result)]
+    if not any(a.may_be_number for a in arrays):
+        return []
+    if not entrywise or (shown == "setitem" and arrays[0].may_be_number):
+        raise used_as_array()
+    return arrays
+
+
+def guarded(function: F, shown: str = "", entrywise: bool | None = None) -> F:
     """A function that the user's code can reach: what it raises is remembered.
 
     Args:
         shown: NumPy's name of it, which has arguments that are not followed.
+        entrywise: whether it works entry by entry; None where that is of no importance.
     """
     if hasattr(function, "guards"):
         return function
@@ -402,6 +419,7 @@ def guarded(function: F, shown: str = "") -> F:
         if session.stop is not None:
             raise session.stop
         try:
+            arrays = _numbers_among(args, shown, entrywise) if entrywise is not None else []
             result = function(*args, **options)
         except ShapesDoNotFit as stop:
             if not session.may_catch():
@@ -418,6 +436,8 @@ def guarded(function: F, shown: str = "") -> F:
             session.remember(stop)
             raise
         if issubclass(type(result), Result):  # of its type nobody is asked
+            if arrays:  # it is an array for sure beside another one of its shape
+                result.may_be_number = not any(not a.may_be_number and a.axes == result.axes for a in arrays)
             frame: FrameType | None = sys._getframe(1)
             while frame is not None and id(frame.f_code) in _HANDING_ON:
                 frame = frame.f_back
