@@ -54,7 +54,7 @@ SLOW = {
 }
 
 
-# Tables of cases that take seconds each: of every test there the first of so many runs by default, all of them with
+# Tables of cases that take seconds each: of every test there one of so many runs by default, all of them with
 # SYMBACKPROP_EVERYTHING=1.
 THINNED = {
     **dict.fromkeys(
@@ -67,7 +67,7 @@ THINNED = {
             *("codegen/test_generated_gradients", "derivations/test_gallery_pages"),
             *("precision/test_generated", "precision/test_safety"),
         ),
-        3,
+        5,
     ),
     **dict.fromkeys(
         (
@@ -75,9 +75,10 @@ THINNED = {
             *("checking/test_claims_verify", "checking/test_diagnosis", "checking/test_stated_sizes", "cli/test_cli"),
             *("codegen/test_c_products", "codegen/test_codegen_network", "codegen/test_codegen_program"),
             *("codegen/test_torch_code", "document/test_sentences", "frontends/test_jax", "frontends/test_torch"),
-            *("frontends/test_trace_attacks", "training/test_loop"),
+            *("frontends/test_trace_attacks", "training/test_loop", "frontends/test_numpy_functions"),
+            *("checking/test_check_numbers", "checking/test_check_ranges", "checking/test_layers"),
         ),
-        2,
+        4,
     ),
 }
 
