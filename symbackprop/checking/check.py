@@ -258,8 +258,9 @@ def _freed(case: Case, budget: Budget) -> Verdict | None:
     general, traced = found
     part, subject = budget.half(), f"gradients of {name_of(case.forward)}"
     verdict = _checked(general, part) if traced is None else decide_pair(traced, subject, _scope(traced), part)
-    if _is_of_given_lengths(verdict, case):
-        return replace(verdict, scope=_of_open_sizes(case), notes=(*verdict.notes, CASE_OF_THIS))
+    proved = _of_given_lengths(verdict, case)
+    if proved is not None:
+        return proved
     if sum(math.prod(n for n in shape if isinstance(n, int)) for shape in case.shapes.values()) < TOO_LARGE:
         return None
     said = verdict.status if verdict.status != "PROVED" else "no proof of these lengths"
@@ -277,9 +278,7 @@ def _with_symbols(case: Case, budget: Budget) -> Verdict | None:
         return None
     traced = found[1]
     verdict = decide_pair(traced, f"gradients of {name_of(case.forward)}", _scope(traced), budget)
-    if not _is_of_given_lengths(verdict, case):
-        return None
-    return replace(verdict, scope=_of_open_sizes(case), notes=(*verdict.notes, CASE_OF_THIS))
+    return _of_given_lengths(verdict, case)
 
 
 def _with_free_axes(case: Case, budget: Budget, large: int, long: int) -> tuple[Case, Traced | None] | None:
@@ -321,11 +320,16 @@ def _lengths(case: Case) -> dict[str, int]:
     return {f"n{n}": n for shape in case.shapes.values() for n in shape if isinstance(n, int)}
 
 
-def _is_of_given_lengths(verdict: Verdict, case: Case) -> bool:
-    """Whether a proof in which symbols stand for lengths is one of these: of all sizes, and none that is excluded."""
-    if verdict.status != "PROVED" or not verdict.for_all_sizes:
-        return False
-    return not any(_excludes(text, _lengths(case)) for text in verdict.conditions)
+def _of_given_lengths(verdict: Verdict, case: Case) -> Verdict | None:
+    """A proof in which symbols stand for lengths as one of these; None unless it is of all sizes and excludes none.
+
+    Of other sizes than the open ones it says nothing: lengths that are equal or multiples stay so.
+    """
+    excluded = any(_excludes(text, _lengths(case)) for text in verdict.conditions)
+    if verdict.status != "PROVED" or not verdict.for_all_sizes or excluded:
+        return None
+    open_sizes = dict.fromkeys(w for shape in case.shapes.values() for w in _text(shape))
+    return replace(verdict, scope=_of_some(open_sizes), notes=(*verdict.notes, CASE_OF_THIS))
 
 
 def _excludes(condition: str, sizes: Mapping[str, int]) -> bool:
@@ -336,11 +340,6 @@ def _excludes(condition: str, sizes: Mapping[str, int]) -> bool:
         return False
     holds = all(decided(r.relation, r.left, r.right) for r in relations if isinstance(r, Compare))
     return holds if "!=" in condition else not holds
-
-
-def _of_open_sizes(case: Case) -> str:
-    """The scope of a proof in which symbols stood for lengths: those that are equal or multiples stay so."""
-    return _of_some(dict.fromkeys(w for shape in case.shapes.values() for w in _text(shape)))
 
 
 def _checked(case: Case, budget: Budget, cases: int = 0) -> Verdict:

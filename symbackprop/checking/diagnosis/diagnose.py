@@ -102,8 +102,9 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
     if fault is not None:
         cause = _between_cuts(case, trials, fault, budget)
         if cause.text and not case.unknown(cause.text):
-            known = fallback is None or fallback.words.rpartition(": ")[2] in cause.words
-            return cause if known or fallback is None else replace(cause, words=f"{fallback.words}; {cause.words}")
+            if fallback is None or fallback.words.rpartition(": ")[2] in cause.words:
+                return cause
+            return replace(cause, words=f"{fallback.words}; {cause.words}")
     return fallback or _each(case, budget) or located(case, trials, own)
 
 
