@@ -25,6 +25,7 @@ import flint
 import numpy as np
 
 from symbackprop.errors import UnsupportedError
+from symbackprop.expression.build import is_short
 
 Value = Any  # int, float, Fraction, flint.arb or Dual: what `+` and `*` join is the numbers' own business
 Exact = int | float | Fraction
@@ -152,6 +153,8 @@ def _fraction_power(base: Fraction, exponent: Fraction) -> Fraction:
     base = Fraction(base)
     if base == 0 and exponent < 0:
         raise UnsupportedError("division by zero in exact arithmetic")
+    if not is_short(base, exponent):
+        raise UnsupportedError(f"{base} ** ({exponent}) is too long in exact arithmetic")
     if exponent.denominator == 1:
         return base**exponent.numerator
     if exponent.denominator == 2 and base >= 0:

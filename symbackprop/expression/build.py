@@ -113,8 +113,16 @@ def divide(left: Expr, right: Expr) -> Expr:
     return multiply(left, power(right, MINUS_ONE))
 
 
+LONGEST_NUMBER = 65_536  # bits
+
+
+def is_short(base: Fraction | int, exponent: Fraction | int) -> bool:
+    """True if base ** exponent can be written out: a slip of a hand must not make a number of a million digits."""
+    return abs(exponent) * max((abs(n) - 1).bit_length() for n in base.as_integer_ratio()) <= LONGEST_NUMBER
+
+
 def power(base: Expr, exponent: Expr | int | Fraction) -> Expr:
-    """base ** exponent, exact for numbers with an integer exponent."""
+    """base ** exponent, exact for numbers with an integer exponent, unless that has thousands of digits."""
     e = number(exponent) if isinstance(exponent, (int, Fraction)) else exponent
     if e is ONE:
         return base
@@ -122,7 +130,13 @@ def power(base: Expr, exponent: Expr | int | Fraction) -> Expr:
         return ONE
     if base is ONE:
         return ONE
-    if isinstance(base, Number) and isinstance(e, Number) and e.value.denominator == 1 and (base.value or e.value > 0):
+    if (
+        isinstance(base, Number)
+        and isinstance(e, Number)
+        and e.value.denominator == 1
+        and (base.value or e.value > 0)
+        and is_short(base.value, e.value)
+    ):
         return number(base.value**e.value.numerator)
     if (
         isinstance(base, Multiply)

@@ -7,6 +7,8 @@ from math import gcd, lcm
 
 import sympy as sp
 
+from symbackprop.errors import BudgetError
+from symbackprop.expression.build import is_short
 from symbackprop.expression.functions import EXP
 from symbackprop.normal_form.bound_names import abstract, memoised, remember_symmetries, settle_arguments
 from symbackprop.normal_form.data import (
@@ -45,6 +47,8 @@ class Powers(Indicators):
             if exponent > 0:
                 return ZERO
             raise NoValueError("a quotient divides by zero")
+        if not all(is_short(c, exponent) for _, c in base.terms):
+            raise BudgetError("a power of a number would have thousands of digits")
         if isinstance(exponent, int) and exponent > 0:
             half = self.power(base, exponent // 2)
             square = self.multiply(half, half)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_expressions import FREE, Generator, Undefined, close, point, value, values
 
+from symbackprop.errors import BudgetError
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
@@ -17,6 +18,7 @@ from symbackprop.expression.build import (
     Index,
     Kronecker,
     Multiply,
+    Number,
     Power,
     Sum,
     Symbol,
@@ -41,6 +43,7 @@ from symbackprop.expression.build import (
     subtract,
     where,
 )
+from symbackprop.normal_form.normal_form import Canonical
 
 N = Symbol("N", "size")
 x, A = Tensor("x", (N,)), Tensor("A", (N, N))
@@ -223,3 +226,15 @@ def _hidden(expr):
         or (isinstance(n, (Multiply, Power)) and any(defined(c, PLACES_[0]) in (0, 1) for c in children(n)))
         for n in nodes_once(expr)
     )  # fmt: skip
+
+
+def test_powers_of_numbers_with_thousands_of_digits_are_not_written_out():
+    """An exponent taken for another number of a program must not keep a search busy for a minute."""
+    base = Fraction(8943, 200_000)
+    assert isinstance(power(number(base), 1000), Number)
+    assert power(number(base), 400_000) is Power(number(base), number(400_000))
+    assert power(number(-1), 400_001) is number(-1)
+    x = Tensor("x", ())
+    assert power(multiply(number(base), Entry(x, ())), 400_000).factors[0] is Power(number(base), number(400_000))
+    with pytest.raises(BudgetError, match="thousands of digits"):
+        Canonical().normal(power(number(base), 400_000))

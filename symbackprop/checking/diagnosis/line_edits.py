@@ -42,6 +42,7 @@ from symbackprop.expression.build import (
     multiply,
     negate,
     nodes_once,
+    power,
     rebuild,
     substitute,
     tensors_in,
@@ -321,9 +322,11 @@ def _everywhere(group: Sequence[Equation], table: Table) -> Edit:
 
 
 def _with(expr: Expr, table: Table) -> Expr:
-    """The expression with nodes replaced, but for what stands in an index."""
+    """The expression with nodes replaced, but for what stands in an index, and numbers in an exponent."""
     if expr in table:
         return table[expr][2]
+    if isinstance(expr, Power) and isinstance(expr.exponent, Number):  # a 3 that it says is not the 3 of a factor
+        return power(_with(expr.base, table), expr.exponent)
     parts = () if isinstance(expr, Entry) else children(expr)
     changed = tuple(_with(p, table) for p in parts)
     return expr if changed == parts else rebuild(expr, changed)
