@@ -118,8 +118,8 @@ LONGEST_NUMBER = 65_536  # bits
 
 def is_short(base: Fraction | int, exponent: Fraction | int) -> bool:
     """True if base ** exponent can be written out: a slip of a hand must not make a number of a million digits."""
-    longest = max((abs(n) - 1).bit_length() for n in base.as_integer_ratio())
-    return longest == 0 or abs(exponent) <= LONGEST_NUMBER // longest
+    bits = max((abs(n) - 1).bit_length() for n in base.as_integer_ratio())
+    return bits == 0 or -LONGEST_NUMBER <= bits * exponent <= LONGEST_NUMBER
 
 
 def power(base: Expr, exponent: Expr | int | Fraction) -> Expr:
