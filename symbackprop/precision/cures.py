@@ -22,48 +22,45 @@ from symbackprop.checking.user_lines import with_parts
 from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import SymbackpropError
 from symbackprop.expression.build import (
-    Apply,
     Entry,
     Expr,
     Extremum,
     Index,
-    Multiply,
     Sum,
     Tensor,
-    apply,
-    extremum,
-    multiply,
     nodes_once,
     rewrite,
-    substitute,
-    subtract,
 )
-from symbackprop.expression.functions import EXP
 from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.line_code import line_of
 from symbackprop.precision.search import Found, Search
 from symbackprop.precision.user_results import UserCode
-from symbackprop.proofs.stable_forms import Context, divided_twice, same_choice, stable
+from symbackprop.proofs.stable_forms import (
+    Context,
+    divided_twice,
+    largest_exponent,
+    masked_exponential,
+    same_choice,
+    shifted_exponential,
+    stable,
+)
 from symbackprop.proofs.stable_quotients import quotients
 from symbackprop.rendering.text import to_text
 
-MOST_TRIED = 32
+MOST_TRIED = 100
 OUTPUT, WEIGHTS = "out", "w_of_symbackprop"  # what a forward pass returns without a name, and what is put before it
 PROOF = 1.0  # seconds for the proof of one changed function
 LEAST = 0.2  # for that, and for the search of it, which comes first: most that fail do so there
 Lines = Mapping[int, str]
 
 
-def cure_of(
-    verdict: Verdict, code: UserCode, case: Case, search: Search, found: Found, line: int, end: float
-) -> Lines | None:
+def cure_of(verdict: Verdict, code: UserCode, case: Case, search: Search, found: Found, end: float) -> Lines | None:
     """The changed lines by their numbers in the file; None if no stable form was found.
 
     Of what is lost in an output the lines of the forward pass are changed, else those of the backward pass.
 
     Args:
-        line: the guilty one, which is tried first; 0 if it is not known.
         end: on the clock of work.
     """
     backward = bool(found.loss.name)
@@ -77,7 +74,7 @@ def cure_of(
     def holds(chosen: Lines) -> bool:
         return test(code, case, search, found, chosen, end)
 
-    for chosen in itertools.islice(_choices(changes, line), MOST_TRIED):
+    for chosen in itertools.islice(_choices(changes), MOST_TRIED):
         if worked() > end:
             return None
         if holds(chosen):
@@ -112,16 +109,12 @@ def _as_returned(function: Callable[..., Any], number: int, text: str) -> str:
     return f"return {text.partition(' = ')[2]}" if returned else text
 
 
-def _choices(changes: Mapping[int, Sequence[str]], line: int) -> Iterator[Lines]:
-    """Which lines to change, and how: the guilty one in each of its forms, any other, all, two."""
-    numbers = sorted(changes, key=lambda n: (n != line, n))
-    for n in numbers:
-        yield from ({n: form} for form in changes[n])
-    if len(numbers) > 2:
-        yield {n: changes[n][0] for n in numbers}
-    for pair in itertools.combinations(numbers, 2):
-        for forms in itertools.product(*(changes[n] for n in pair)):
-            yield dict(zip(pair, forms, strict=True))
+def _choices(changes: Mapping[int, Sequence[str]]) -> Iterator[Lines]:
+    """Which lines to change, and how, one or two or all of them: what is soonest read first."""
+    single = [{n: form} for n, forms in changes.items() for form in forms]
+    pairs = [a | b for a, b in itertools.combinations(single, 2) if a.keys() != b.keys()]
+    every = [{n: forms[0] for n, forms in changes.items()}] if len(changes) > 2 else []
+    return iter(sorted((*single, *every, *pairs), key=lambda lines: sum(map(len, lines.values()))))
 
 
 def _fewer(chosen: Lines, holds: Callable[[Lines], bool], end: float) -> Lines:
@@ -275,7 +268,7 @@ def _together(forms: Sequence[tuple[str, ...]]) -> Iterator[str]:
 
 def _forms(before: Expr, equation: Equation, backward: Program, context: Context) -> Iterator[Expr]:
     """A line by the rows of the table, as another quotient, the same with what it reads put in, and divided twice."""
-    yield _shifted(equation, stable(before, context), backward.equations)
+    yield _shifted(equation, stable(before, context), context)
     yield from (stable(q, context) for q in quotients(before))
     opened, entries = _opened(before, backward.by_tensor)
     opened = stable(opened, context, rows=(same_choice,))
@@ -307,21 +300,17 @@ def _with_names(expr: Expr, entries: Mapping[Expr, Expr]) -> Expr:
     return rewrite(expr, lambda node: entries.get(node))
 
 
-def _shifted(equation: Equation, value: Expr, equations: Sequence[Equation]) -> Expr:
-    """c exp(z) with the largest z along an axis subtracted, where its sum along that axis is taken."""
-    factors = value.factors if isinstance(value, Multiply) else (value,)
-    exponentials = [f for f in factors if isinstance(f, Apply) and f.function is EXP]
-    if len(exponentials) != 1 or any(isinstance(n, Extremum) for n in nodes_once(value)):
+def _shifted(equation: Equation, value: Expr, context: Context) -> Expr:
+    """exp(z), masked or not, with the largest z along an axis subtracted, where its sum along that axis is taken."""
+    parts = masked_exponential(value, context)
+    if parts is None or any(isinstance(n, Extremum) for n in nodes_once(value)):
         return value
-    axes = [
-        a for e in equations for n in nodes_once(e.value) if isinstance(n, Sum) for a in _axes_of(n, equation.tensor)
-    ]
-    if len(set(axes)) != 1:
+    sums = (n for e in context.equations.values() for n in nodes_once(e.value) if isinstance(n, Sum))
+    axes = {axis for n in sums for axis in _axes_of(n, equation.tensor)}
+    if len(axes) != 1:
         return value
-    index, exponent = equation.indices[axes[0]], exponentials[0].arguments[0]
-    largest = extremum("max", "j", index.size, lambda j: substitute(exponent, {index: j}))
-    rest = (f for f in factors if f is not exponentials[0])
-    return multiply(*rest, apply(EXP, subtract(exponent, largest)))
+    index = equation.indices[axes.pop()]
+    return shifted_exponential(*parts, largest_exponent(*parts, index))
 
 
 def _axes_of(total: Sum, tensor: Tensor) -> Iterator[int]:

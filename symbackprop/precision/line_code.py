@@ -16,6 +16,7 @@ from symbackprop.expression.build import (
     Expr,
     Extremum,
     Index,
+    Kronecker,
     Multiply,
     Number,
     Power,
@@ -93,6 +94,13 @@ class _Writer:
                 return ("np.pi" if name == "pi" else name), ATOM
             case Entry(tensor, indices):
                 return self.entry(tensor, indices, frame), ATOM
+            case Index():
+                if expr not in frame or expr.size not in self.lengths:
+                    raise NotWritten
+                after = "".join(", None" for _ in frame[list(frame).index(expr) + 1 :])
+                return f"np.arange({self.lengths[expr.size]}){f'[:{after}]' if after else ''}", ATOM
+            case Kronecker(left, right):
+                return self.written(Compare("==", left, right), frame)
             case Add(terms):
                 return self.sum(terms, frame), SUM
             case Multiply(factors):
@@ -199,8 +207,10 @@ class _Writer:
         return ""
 
     def entry(self, tensor: Tensor, indices: Sequence[Expr], frame: Sequence[Index]) -> str:
-        """A tensor with new axes where the frame has indices that it does not."""
+        """A tensor with new axes where the frame has indices that it does not; read at places that are computed."""
         name = self.name(tensor)
+        if any(isinstance(index, Entry) for index in indices):
+            return f"{name}[{', '.join(self.text(index, frame, SUM) for index in indices)}]"
         places: list[int | None] = []
         for index, size in zip(indices, tensor.shape, strict=True):
             if isinstance(index, Index) and index in frame and index.size is size:

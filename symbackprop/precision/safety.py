@@ -105,7 +105,7 @@ def _searched(
     found = simpler(search, result.found, start + SIMPLE * seconds)
     unsafe = _unsafe(code, found, result, search, over)
     seen.append(unsafe)
-    cure = cure_of(verdict, code, case, search, found, unsafe.number, max(start + seconds, worked() + LEAST))
+    cure = cure_of(verdict, code, case, search, found, max(start + seconds, worked() + LEAST))
     return replace(unsafe, stable="\n".join(cure.values())) if cure else unsafe
 
 
@@ -117,7 +117,7 @@ def _avoidable(
         return None
     worst = max(result.explained, key=lambda f: f.rank)
     found = simpler(search, worst, worked() + SHRINKING, explained=True)
-    cure = cure_of(verdict, code, case, search, found, 0, worked() + LEAST)
+    cure = cure_of(verdict, code, case, search, found, worked() + LEAST)
     return replace(_unsafe(code, found, result, search, over), stable="\n".join(cure.values())) if cure else None
 
 

@@ -8,9 +8,9 @@ uses one proves the result equal.
     sigmoid(z) - y                      ->  (1 - y) sigmoid(z) - y sigmoid(-z)
     1 - tanh(z), 1 - tanh(z)^2          ->  2 sigmoid(-2z), 4 sigmoid(2z) sigmoid(-2z)
     exp(u) / (exp(u) + exp(v))          ->  sigmoid(u - v)
-    exp(z[k]) / sum of exp(z[c])        ->  exp(z[k] - M) / sum of exp(z[c] - M), M the largest z
+    exp(z[k]) / sum of exp(z[c])        ->  exp(z[k] - M) / sum of exp(z[c] - M), M the largest z (that no mask hides)
     exp(u)^a / (1 + exp(u))^b           ->  sigmoid(u)^a sigmoid(-u)^(b - a), a <= b
-    p - y, y one-hot                    ->  (1 - y) p - y sum over j of (1 - y[j]) p[j]
+    p - y, y one-hot                    ->  (1 - y) p - y sum over j of (1 - y[j]) p[j], or where(y, ..., p)
     (1 + exp(u) + x) / (1 + exp(u))^b   ->  (1 + exp(u))^(1 - b) + x / (1 + exp(u))^b
     exp(u) exp(v), exp(u) / exp(v)      ->  exp(u + v), exp(u - v)
     sigmoid(u) - sigmoid(v)             ->  sigmoid(u) sigmoid(-v) (1 - exp(v - u))
@@ -54,6 +54,7 @@ from symbackprop.expression.build import (
     Expr,
     Extremum,
     Index,
+    Kronecker,
     Multiply,
     Number,
     Power,
@@ -174,6 +175,42 @@ def exponent_of(expr: Expr, context: Context) -> Expr | None:
     return expr.arguments[0] if isinstance(expr, Apply) and expr.function is EXP else None
 
 
+def masked_exponential(expr: Expr, context: Context) -> tuple[Expr, Expr] | None:
+    """(z, w) of exp(z) w and of where(w, exp(z), 0), with a mask w of zeros and ones; w is 1 where there is none."""
+    expr = context.opened(expr)
+    if isinstance(expr, Where) and expr.otherwise is ZERO:
+        z = exponent_of(expr.then, context)
+        return None if z is None else (z, expr.condition)
+    factors = _factors(expr)
+    exponents = [exponent_of(f, context) for f in factors]
+    masks = [_mask(f, context) for f, u in zip(factors, exponents, strict=True) if u is None]
+    found = [u for u in exponents if u is not None]
+    if len(found) != 1 or len(masks) > 1 or None in masks:
+        return None
+    return found[0], masks[0] or ONE if masks else ONE
+
+
+def _mask(expr: Expr, context: Context) -> Expr | None:
+    """The condition of a factor that is 0 or 1."""
+    expr = context.opened(expr)
+    if isinstance(expr, Where) and expr.then is ONE and expr.otherwise is ZERO:
+        return expr.condition
+    return expr if isinstance(expr, Compare | Kronecker) else None
+
+
+def largest_exponent(z: Expr, w: Expr, index: Index) -> Expr:
+    """The largest z along an index of those that a mask w leaves."""
+    if w is not ONE:
+        z = where(w, z, extremum("min", index.name, index.size, lambda i: substitute(z, {index: i})))
+    return extremum("max", index.name, index.size, lambda i: substitute(z, {index: i}))
+
+
+def shifted_exponential(z: Expr, w: Expr, largest: Expr) -> Expr:
+    """exp(z - largest) w: what a mask leaves out may be larger than the largest, and is not raised."""
+    exponent = subtract(z, largest)
+    return apply(EXP, exponent) if w is ONE else where(w, apply(EXP, where(w, exponent, ZERO)), ZERO)
+
+
 def one_plus_exp(expr: Expr, context: Context) -> Expr | None:
     """u of 1 + exp(u)."""
     expr = context.opened(expr)
@@ -280,8 +317,8 @@ def _expanded(expr: Expr) -> Expr:
 
 
 def onehot_minus(expr: Expr, context: Context) -> Expr | None:
-    """c (p - y) with a one-hot y, however the factors c are placed."""
-    for one, other in _two_terms(expr):
+    """c (p - y) with a one-hot y, however the factors c are placed; y may say at which place it is 1."""
+    for one, other in itertools.chain(_two_terms(expr), _changed_at_a_place(expr)):
         factors = list(_factors(negate(other)))
         for y in factors:
             index = _class_index(y, context)
@@ -292,13 +329,31 @@ def onehot_minus(expr: Expr, context: Context) -> Expr | None:
             if p is None or any(index in free_indices(c) for c in common):
                 continue
             j = fresh("j", index.size)
+            if isinstance(y, Kronecker):
+                others = where(substitute(y, {index: j}), ZERO, substitute(p, {index: j}))
+                return multiply(*common, where(y, negate(close_sum(j, others)), p))
             kept = multiply(subtract(ONE, y), p)
             return multiply(*common, add(kept, negate(multiply(y, close_sum(j, substitute(kept, {index: j}))))))
     return None
 
 
+def _changed_at_a_place(expr: Expr) -> Iterator[tuple[Expr, Expr]]:
+    """p and what is added to it where an index has one value, as assignments to places are read."""
+    if not (isinstance(expr, Where) and isinstance(expr.condition, Kronecker) and isinstance(expr.then, Add)):
+        return
+    sides = (expr.condition.left, expr.condition.right)
+    for index, place in (sides, sides[::-1]):
+        there = substitute(expr.otherwise, {index: place}) if isinstance(index, Index) else None
+        if there is not None and there in expr.then.terms:
+            rest = add(*(t for t in expr.then.terms if t is not there))
+            yield expr.otherwise, multiply(rest, expr.condition)
+
+
 def _class_index(expr: Expr, context: Context) -> Index | None:
-    """The index along which an entry is one-hot."""
+    """The index along which something is one-hot."""
+    if isinstance(expr, Kronecker):
+        sides = ((expr.left, expr.right), (expr.right, expr.left))
+        return next((a for a, b in sides if isinstance(a, Index) and a not in free_indices(b)), None)
     if not isinstance(expr, Entry) or expr.tensor not in context.assumptions:
         return None
     known = context.assumptions[expr.tensor]
@@ -549,7 +604,7 @@ def _share(term: Expr, shares: Mapping[Expr, Expr], context: Context) -> Expr | 
 
 
 def shifted_quotient(expr: Expr, context: Context) -> Expr | None:
-    """exp(z[k]) / sum of exp(z[c]), with the largest of the z subtracted."""
+    """exp(z[k]) / sum of exp(z[c]), with the largest of the z subtracted; the same with a mask on both."""
     if not isinstance(expr, Multiply):
         return None
     for below in expr.factors:
@@ -557,17 +612,28 @@ def shifted_quotient(expr: Expr, context: Context) -> Expr | None:
         if not isinstance(total, Sum):
             continue
         index, body = open_binder(total)
-        z = exponent_of(body, context)
-        if z is None or _is_shifted(z, context):
+        parts = masked_exponential(body, context)
+        if parts is None or _is_shifted(parts[0], context):
             continue
-        largest, shifted = _shifted(z, index)
-        for above in expr.factors:
-            u = exponent_of(above, context)
-            if u is None or not any(substitute(z, {index: i}) is u for i in free_indices(u)):
+        largest = largest_exponent(*parts, index)
+        shifted = close_sum(index, shifted_exponential(*parts, largest))
+        for above in _products(expr.factors, below):
+            own = masked_exponential(multiply(*above), context)
+            if own is None or not any(
+                (substitute(parts[0], {index: i}), substitute(parts[1], {index: i})) == own
+                for i in free_indices(own[0])
+            ):
                 continue
-            rest = [f for f in expr.factors if f is not above and f is not below]
-            return multiply(*rest, apply(EXP, subtract(u, largest)), power(shifted, MINUS_ONE))
+            rest = [f for f in expr.factors if f not in above and f is not below]
+            return multiply(*rest, shifted_exponential(*own, largest), power(shifted, MINUS_ONE))
     return None
+
+
+def _products(factors: Sequence[Expr], below: Expr) -> Iterator[tuple[Expr, ...]]:
+    """One or two of the factors."""
+    rest = [f for f in factors if f is not below]
+    yield from ((f,) for f in rest)
+    yield from itertools.combinations(rest, 2)
 
 
 def hyperbolic_quotient(expr: Expr, context: Context) -> Expr | None:
@@ -666,17 +732,11 @@ def log_sum_exp(expr: Expr, context: Context) -> Expr | None:
     if not isinstance(total, Sum):
         return None
     index, body = open_binder(total)
-    z = exponent_of(body, context)
-    if z is None or _is_shifted(z, context):
+    parts = masked_exponential(body, context)
+    if parts is None or _is_shifted(parts[0], context):
         return None
-    largest, shifted = _shifted(z, index)
-    return add(largest, apply(LOG, shifted))
-
-
-def _shifted(z: Expr, index: Index) -> tuple[Expr, Expr]:
-    """The largest z along an index, M, and the sum of exp(z - M)."""
-    largest = extremum("max", index.name, index.size, lambda i: substitute(z, {index: i}))
-    return largest, close_sum(index, apply(EXP, subtract(z, largest)))
+    largest = largest_exponent(*parts, index)
+    return add(largest, apply(LOG, close_sum(index, shifted_exponential(*parts, largest))))
 
 
 def _is_shifted(exponent: Expr, context: Context) -> bool:

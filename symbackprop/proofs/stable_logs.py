@@ -4,7 +4,8 @@
     log(1 - a) with a = sigmoid(z)                  ->  -softplus(z)
     p log(a) + q log(1 - a), p + q free of arrays   ->  p z - (p + q) softplus(z)
     exp(z[k]) / sum over c of exp(z[c])             ->  exp(z[k] - M) / sum over c of exp(z[c] - M),
-                                                        M = max over c of z[c]
+                                                        M = max over c of z[c]; masks are kept, and M is then
+                                                        the largest of those that are not hidden
     log(a)     with a a quotient of this kind       ->  z[k] - M - log(sum over c of exp(z[c] - M))
     log(sum over c of exp(z[c]))                    ->  M + log(sum over c of exp(z[c] - M))
 
@@ -18,6 +19,7 @@ Source: Goodfellow, Bengio & Courville, Deep Learning (2016), sections 4.1 and 6
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection
 from dataclasses import replace
 from fractions import Fraction
@@ -31,6 +33,7 @@ from symbackprop.expression.build import (
     Entry,
     Expr,
     Extremum,
+    Index,
     Multiply,
     Number,
     Power,
@@ -41,7 +44,6 @@ from symbackprop.expression.build import (
     children,
     close_sum,
     entries,
-    extremum,
     multiply,
     negate,
     nodes_once,
@@ -50,10 +52,18 @@ from symbackprop.expression.build import (
     substitute,
     subtract,
 )
-from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, is_arbitrary
+from symbackprop.expression.functions import FUNCTIONS, LOG, is_arbitrary
 from symbackprop.expression.program import Equation, Program, unused
 from symbackprop.normal_form.modulo_equations import Resolver
-from symbackprop.proofs.stable_forms import CHEAP, Context, softplus, stable
+from symbackprop.proofs.stable_forms import (
+    CHEAP,
+    Context,
+    largest_exponent,
+    masked_exponential,
+    shifted_exponential,
+    softplus,
+    stable,
+)
 from symbackprop.proofs.stable_functions import applied
 
 _SIGMOID, _SOFTPLUS = FUNCTIONS["sigmoid"], FUNCTIONS["softplus"]
@@ -192,14 +202,22 @@ class _Stabiliser:
 
     # Sums of exponentials.
 
+    def exponential(self, expr: Expr) -> tuple[Expr, Expr] | None:
+        """(z, w) of exp(z) w with a mask w, if the largest z is not subtracted already."""
+        context = Context(self.program.by_tensor)
+        parts = masked_exponential(expr, context)
+        if parts is not None:
+            self.opened |= context.looked_into
+        return parts
+
     def log_sum_exp(self, total: Expr) -> Shifted | None:
         """(M, the shifted sum) of a sum of exponentials, given as a sum or as an entry of a tensor that is one."""
         value = self.seen_through(total)
-        if not isinstance(value, Sum) or self.is_shifted(value):
+        parts = self.exponential(value.body) if isinstance(value, Sum) else None
+        if parts is None or self.is_shifted(parts[0]):
             return None
-        if isinstance(value.body, Apply) and value.body.function is EXP:
-            return self.named(total) if isinstance(total, Entry) else _shifted(value)
-        return None
+        assert isinstance(value, Sum)
+        return self.named(total) if isinstance(total, Entry) else _shifted(value, *parts)
 
     def named(self, total: Entry) -> Shifted:
         """M and the shifted sum as entries of tensors of their own, like the sum itself."""
@@ -207,7 +225,9 @@ class _Stabiliser:
             equation = self.program.by_tensor[total.tensor]
             assert isinstance(equation.value, Sum), "a sum of exponentials"
             pair: list[Tensor] = []
-            largest, shifted = _shifted(equation.value)
+            parts = self.exponential(equation.value.body)
+            assert parts is not None, "a sum of exponentials"
+            largest, shifted = _shifted(equation.value, *parts)
             for wanted, value, note in (
                 ("top", largest, "the largest exponent"),
                 ("total", shifted, "the sum of exponentials, shifted"),
@@ -222,28 +242,30 @@ class _Stabiliser:
         top, rest = self.shifted[total.tensor]
         return Entry(top, total.indices), Entry(rest, total.indices)
 
-    def is_shifted(self, total: Sum) -> bool:
-        """True if the exponents already have their largest value subtracted."""
-        exponent = total.body.arguments[0] if isinstance(total.body, Apply) else total.body
+    def is_shifted(self, exponent: Expr) -> bool:
+        """True if an exponent already has the largest one subtracted."""
         terms = exponent.terms if isinstance(exponent, Add) else ()
         return any(isinstance(self.seen_through(negate(t)), Extremum) for t in terms)
 
-    def softmax_parts(self, product: Multiply) -> tuple[Expr, Expr, list[Expr]] | None:
-        """(z[k], the sum of exponentials below, other factors) of a product with exp(z[k]) / sum of exp(z[c])."""
+    def softmax_parts(self, product: Multiply) -> tuple[tuple[Expr, Expr], Expr, list[Expr]] | None:
+        """(z[k] and its mask, the sum of exponentials below, other factors) of exp(z[k]) / sum of exp(z[c])."""
         for below in product.factors:
             if not (isinstance(below, Power) and below.exponent is MINUS_ONE):
                 continue
             total = self.seen_through(below.base)
-            if not (isinstance(total, Sum) and isinstance(total.body, Apply) and total.body.function is EXP):
+            parts = self.exponential(total.body) if isinstance(total, Sum) else None
+            if parts is None:
                 continue
-            for above in product.factors:
-                if isinstance(above, Apply) and above.function is EXP and _is_instance(above, total):
-                    others = [f for f in product.factors if f is not below and f is not above]
-                    return above.arguments[0], below.base, others
+            assert isinstance(total, Sum)
+            rest = [f for f in product.factors if f is not below]
+            for above in (*((f,) for f in rest), *itertools.combinations(rest, 2)):
+                own = self.exponential(multiply(*above))
+                if own is not None and _is_instance(own, parts, total.index):
+                    return own, below.base, [f for f in rest if f not in above]
         return None
 
     def with_quotients(self, product: Multiply) -> Multiply:
-        """The product with those entries put in that are exponentials or are divided by something."""
+        """The product with those entries put in that are divided by something."""
         factors: list[Expr] = []
         opened: set[Tensor] = set()
         for factor in product.factors:
@@ -251,7 +273,9 @@ class _Stabiliser:
             value = equation.at(factor.indices) if equation is not None and isinstance(factor, Entry) else factor
             inner = value.factors if isinstance(value, Multiply) else (value,)
             divided = any(isinstance(f, Power) and f.exponent is MINUS_ONE for f in inner)
-            if equation is not None and (divided or (isinstance(value, Apply) and value.function is EXP)):
+            if isinstance(value, Multiply) and self.softmax_parts(value):
+                divided = False  # its own equation is made stable
+            if equation is not None and divided:
                 opened.add(equation.tensor)
                 factors += inner
             else:
@@ -268,16 +292,16 @@ class _Stabiliser:
         if parts is None or stable is None:
             return product
         largest, total = stable
-        return multiply(apply(EXP, subtract(parts[0], largest)), Power(total, MINUS_ONE), *parts[2])
+        return multiply(shifted_exponential(*parts[0], largest), Power(total, MINUS_ONE), *parts[2])
 
     def log_softmax(self, product: Multiply) -> Expr | None:
         """The logarithm of a softmax."""
         parts = self.softmax_parts(product)
-        stable = None if parts is None or parts[2] else self.log_sum_exp(parts[1])
+        stable = None if parts is None or parts[2] or parts[0][1] is not ONE else self.log_sum_exp(parts[1])
         if parts is None or stable is None:
             return None
         largest, total = stable
-        return subtract(subtract(parts[0], largest), apply(LOG, total))
+        return subtract(subtract(parts[0][0], largest), apply(LOG, total))
 
 
 def _sign_inside(expr: Expr, new: tuple[Expr, ...]) -> Expr | None:
@@ -325,17 +349,15 @@ def _terms(expr: Expr) -> list[tuple[Fraction, tuple[Expr, ...]]]:
     return [(expr.value, ())] if isinstance(expr, Number) else [(Fraction(1), (expr,))]
 
 
-def _shifted(total: Sum) -> Shifted:
-    """(M, sum over c of exp(z[c] - M)) of a sum of exponentials."""
-    assert isinstance(total.body, Apply), "a sum of exponentials"
-    logits = total.body.arguments[0]
-    largest = extremum("max", total.index.name, total.index.size, lambda i: substitute(logits, {total.index: i}))
-    return largest, close_sum(total.index, apply(EXP, subtract(logits, largest)))
+def _shifted(total: Sum, z: Expr, w: Expr) -> Shifted:
+    """(M, sum over c of exp(z[c] - M)) of a sum of exponentials under a mask."""
+    largest = largest_exponent(z, w, total.index)
+    return largest, close_sum(total.index, shifted_exponential(z, w, largest))
 
 
-def _is_instance(above: Apply, total: Sum) -> bool:
-    """True if `above` is the body of `total` at some value of its index."""
-    return any(substitute(total.body, {total.index: node}) is above for node in _indices(above))
+def _is_instance(own: tuple[Expr, Expr], parts: tuple[Expr, Expr], index: Index) -> bool:
+    """True if an exponent and its mask are those of a sum at some value of its index."""
+    return any(tuple(substitute(p, {index: node}) for p in parts) == own for node in _indices(own[0]))
 
 
 def _indices(expr: Expr) -> list[Expr]:

@@ -158,6 +158,43 @@ def spread_slope(dout, z):
     return {"z": (2 * dout / v)[:, None] * (z - m[:, None])}
 
 
+def causal(s):
+    e = np.exp(s) * np.tril(np.ones((len(s), len(s))))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def causal_slope(dout, s):
+    e = np.exp(s) * np.tril(np.ones((len(s), len(s))))
+    p = e / e.sum(axis=1, keepdims=True)
+    ds = p * (dout - (dout * p).sum(axis=1, keepdims=True))
+    return {"s": ds}
+
+
+def padded(x, mask):
+    e = np.where(mask > 0, np.exp(x), 0.0)
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def padded_slope(dout, x, mask):
+    e = np.where(mask > 0, np.exp(x), 0.0)
+    p = e / e.sum(axis=1, keepdims=True)
+    dx = p * (dout - (dout * p).sum(axis=1, keepdims=True))
+    return {"x": dx}
+
+
+def cost_of_labels(z, labels):
+    e = np.exp(z)
+    p = e / e.sum(axis=1, keepdims=True)
+    return -np.log(p[np.arange(len(z)), labels]).mean()
+
+
+def slope_of_labels(z, labels):
+    e = np.exp(z)
+    p = e / e.sum(axis=1, keepdims=True)
+    p[np.arange(len(z)), labels] -= 1
+    return {"z": p / len(z)}
+
+
 POS = {"assume": {"a": "pos", "b": "pos"}}
 CURED = [
     (norms, norms_slope, ROWS, {}, "n = np.abs(z).max(axis=-1) * np.sqrt("),
@@ -174,8 +211,23 @@ CURED = [
     (hypot, hypot_slopes, AB, {}, "r = np.hypot(a, b)"),
     (log_softmax, log_softmax_slope, ROWS, {}, "np.exp(z - z.max(axis=-1, keepdims=True))"),
     (entropy, entropy_slope, ROWS, {}, "p[:, None, :]"),
+    (causal, causal_slope, {"s": ("T", "T")}, {}, "s.min(axis=-1, keepdims=True)).max(axis=-1, keepdims=True)"),
+    (
+        padded,
+        padded_slope,
+        {"x": ("N", "C"), "mask": ("N", "C")},
+        {"assume": {"mask": "bern"}},
+        "np.where(mask > 0, x, ",
+    ),
+    (
+        cost_of_labels,
+        slope_of_labels,
+        {"z": ("N", "C"), "labels": ("N",)},
+        {"assume": {"labels": "labels:C"}},
+        "p = np.where(np.arange(p.shape[1]) == labels[:, None], -np.where(",
+    ),
 ]
-SAMPLE = (asinh, norms, harmonic, log_total)
+SAMPLE = (asinh, norms, harmonic, log_total, cost_of_labels)
 
 
 @pytest.mark.parametrize(("forward", "backward", "shapes", "options", "line"), [

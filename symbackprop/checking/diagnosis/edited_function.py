@@ -94,6 +94,8 @@ def _put_in(old: ast.stmt, new: ast.stmt) -> ast.stmt | None:
                 return old
         return None
     target = old.targets[0] if isinstance(old, ast.Assign) else getattr(old, "target", None)
+    if isinstance(target, ast.Subscript):  # what was done to some of its places, for all of them
+        target = target.value
     return new if isinstance(target, ast.Name) and target.id == name else None
 
 
