@@ -57,8 +57,12 @@ from symbackprop.audit.tree import (
 from symbackprop.expression.build import (
     ONE,
     ZERO,
+    Add,
     Entry,
     Expr,
+    Multiply,
+    Power,
+    Sum,
     Tensor,
     add,
     apply,
@@ -72,6 +76,7 @@ from symbackprop.expression.build import (
     substitute,
     subtract,
 )
+from symbackprop.expression.build import Number as Numeral
 from symbackprop.expression.functions import (
     ATAN,
     COS,
@@ -87,6 +92,7 @@ from symbackprop.expression.functions import (
 )
 from symbackprop.expression.sympy_bridge import PI, written_out
 
+HALF = number(Fraction(1, 2))
 NAMED: dict[str, Function] = {
     "exp": EXP, "log": LOG, "ln": LOG, "erf": ERF, "sin": SIN, "cos": COS, "atan": ATAN, "arctan": ATAN,
     **{n: FUNCTIONS[n] for n in ("sigmoid", "tanh", "relu", "softplus", "elu", "gelu", "silu", "abs")},
@@ -256,7 +262,7 @@ class Elaborator(Derivatives):
         shown = self.array(exponent, scope)
         if shown.rank:
             raise Misfit("an exponent is no array")
-        return self.algebra.each(lambda x: power(x, shown.at()), array)
+        return self.algebra.each(lambda x: _powered(x, shown.at()), array)
 
     def _is_minus_one(self, node: Node) -> bool:
         match node:
@@ -663,6 +669,28 @@ class Elaborator(Derivatives):
 def _is_constant(node: Node) -> bool:
     """True for a number as it is written, 1/2."""
     return all(isinstance(n, Number | Ratio | Product | Group) for n in walk(node))
+
+
+def _powered(base: Expr, exponent: Expr) -> Expr:
+    """A power; of a norm to an even one the sum of squares, which has a slope where it is 0 as well."""
+    even = isinstance(exponent, Numeral) and exponent.value.denominator == 1 and exponent.value % 2 == 0
+    if even and isinstance(base, Power) and base.exponent is HALF and _is_of_squares(base.base):
+        assert isinstance(exponent, Numeral)
+        return power(base.base, exponent.value / 2)
+    return power(base, exponent)
+
+
+def _is_of_squares(expr: Expr) -> bool:
+    match expr:
+        case Sum():
+            return _is_of_squares(expr.body)
+        case Add(parts) | Multiply(parts):
+            return all(map(_is_of_squares, parts))
+        case Power(_, Numeral(exponent)):
+            return exponent % 2 == 0
+        case Numeral(value):
+            return value >= 0
+    return False
 
 
 def _larger(left: Expr, right: Expr, larger: bool) -> Expr:

@@ -59,6 +59,7 @@ from symbackprop.normal_form.normal_form import Canonical
 
 ELEMENTWISE = "vectors side by side are multiplied entry by entry"
 PASSES = 8
+SHOWN = 0.3  # seconds to find out which definitions an equality needs
 
 
 @dataclass(frozen=True)
@@ -692,6 +693,25 @@ class Case:
         if resolver.meets(program.outputs[0], right):
             return tuple(resolver.used)
         return None
+
+    def needed(self) -> tuple[Equation, ...] | None:
+        """The definitions with which both sides have one normal form: none, or of what they mention; None for more."""
+        c = self.comparison
+        mentioned = tensors_in(c.left) | tensors_in(c.right)
+        found = tuple(e for e in c.equations if e.tensor in mentioned)
+        if not self._equal_by(found):
+            return None
+        for equation in found:
+            fewer = tuple(e for e in found if e is not equation)
+            found = fewer if self._equal_by(fewer) else found
+        return found
+
+    def _equal_by(self, equations: tuple[Equation, ...]) -> bool:
+        try:
+            table = Resolver(equations, NO_FACTS, self.program.known, seconds=SHOWN)
+            return table.equal(self.comparison.left, self.comparison.right)
+        except SymbackpropError:
+            return False
 
 
 def _plain(comparison: Comparison) -> Sides:

@@ -5,11 +5,13 @@ Main name: `audit_document`. An equation is shown as its author wrote it, as mat
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from symbackprop.audit.audit import Audit, Judgement
+from symbackprop.audit.judge import Case, Comparison
 from symbackprop.audit.report import sizes_in_words, why
 from symbackprop.document.model import (
     Block,
@@ -19,17 +21,21 @@ from symbackprop.document.model import (
     Document,
     Items,
     Paragraph,
+    Reference,
     Section,
     Strong,
     Symbolic,
     Table,
     Text,
 )
+from symbackprop.expression.build import Binder, Expr, Index, Symbol, free_indices, nodes_once, substitute
 from symbackprop.rendering.layout import Glyph, Layout, Row, broken, row
 from symbackprop.rendering.notation import NAMES
 from symbackprop.rendering.tex_reader import read_tex
 
 WIDEST = 14.0  # em of a piece in which no line ends
+LETTERS = "ijkqrsuv"
+EXPLAINED = ("REFUTED", "PROVED", "PROVED IF")
 SHOWN = ("REFUTED", "PROVED", "PROVED IF", "UNDECIDED", "NOT UNDERSTOOD")
 
 
@@ -38,7 +44,9 @@ def audit_document(audit: Audit) -> Document:
     counts = audit.counts()
     told = ", ".join(f"{counts[s]} {s.lower()}" for s in SHOWN if s in counts)
     lead: Text = ("The equations of ", Code(audit.document.name), f", judged one by one: {told or 'none is a claim'}.")
-    body: tuple[Block, ...] = (*_conventions(audit), *_overview(audit), *_refuted(audit))
+    titles = _titles(audit)
+    sections = (Section(title, tuple(_explained(audit.judgements[k])), _name(k)) for k, title in titles.items())
+    body: tuple[Block, ...] = (*_conventions(audit), *_overview(audit, titles), *sections)
     return Document(f"Audit of {audit.document.name}", lead, body, NAMES)
 
 
@@ -49,10 +57,15 @@ def _conventions(audit: Audit) -> Iterator[Block]:
         yield Section("How it was read", (Items(tuple(points)),))
 
 
-def _overview(audit: Audit) -> Iterator[Block]:
+def _overview(audit: Audit, titles: Mapping[int, str]) -> Iterator[Block]:
     rows = tuple(
-        ((str(j.formula.line),), shown(j.latex), (Strong(j.status),), _why(j))
-        for j in audit.judgements
+        (
+            (Reference(str(j.formula.line), _name(k)) if k in titles else str(j.formula.line),),
+            shown(j.latex),
+            (Strong(j.status),),
+            _why(j),
+        )
+        for k, j in enumerate(audit.judgements)
         if j.status in SHOWN
     )
     if rows:
@@ -60,19 +73,31 @@ def _overview(audit: Audit) -> Iterator[Block]:
         yield Section("The equations", (table,))
 
 
-def _refuted(audit: Audit) -> Iterator[Block]:
-    """Of each refuted equation what its two sides are in index notation, and numbers at which they differ."""
-    for j in audit.judgements:
-        if j.status == "REFUTED":
-            yield Section(f"Line {j.formula.line}", tuple(_case(j)))
+def _titles(audit: Audit) -> dict[int, str]:
+    """What the sections on single equations are called, by the numbers of their judgements."""
+    chosen = [k for k, j in enumerate(audit.judgements) if j.status in EXPLAINED and j.ruling is not None]
+    lines = [audit.judgements[k].formula.line for k in chosen]
+    turns = {k: lines[: place + 1].count(line) for place, (k, line) in enumerate(zip(chosen, lines, strict=True))}
+    return {
+        k: f"Line {line}" + (f", equation {turns[k]}" if lines.count(line) > 1 else "")
+        for k, line in zip(chosen, lines, strict=True)
+    }
 
 
-def _case(judgement: Judgement) -> Iterator[Block]:
-    yield Paragraph((*shown(judgement.latex), " is wrong."))
+def _name(number: int) -> str:
+    """What a section is called where it is referred to."""
+    return f"equation-{number + 1}"
+
+
+def _explained(judgement: Judgement) -> Iterator[Block]:
+    """What the two sides are in index notation; why they are equal, or numbers at which they differ."""
+    proved = judgement.status != "REFUTED"
+    yield Paragraph((*shown(judgement.latex), " is proved." if proved else " is wrong."))
     comparison = judgement.ruling.comparison if judgement.ruling is not None else None
     if comparison is not None:
-        yield Paragraph(("In index notation it says",))
-        yield Display(((DisplayedEquality(comparison.left, comparison.right), ()),))
+        yield from _read(_with_free_letters(comparison), proved)
+    if proved and judgement.conditions:
+        yield Paragraph((f"It is true if {'; '.join(judgement.conditions)}.",))
     if judgement.counterexample is not None:
         entry = judgement.counterexample.entry
         sizes = ", ".join(sizes_in_words(judgement))
@@ -80,6 +105,34 @@ def _case(judgement: Judgement) -> Iterator[Block]:
         yield Paragraph((f"Numbers{where}: the left side is {entry.correct:.6g}, the right side {entry.claimed:.6g}.",))
     if judgement.repair:
         yield Paragraph((Strong("It is proved that "), *shown(judgement.repair), " is right in its place."))
+
+
+def _read(comparison: Comparison, proved: bool) -> Iterator[Block]:
+    """The equation in index notation, and with which definitions its sides are equal."""
+    yield Paragraph(("In index notation it says",))
+    yield Display(((DisplayedEquality(comparison.left, comparison.right), ()),))
+    if comparison.left is comparison.right or not proved:
+        return
+    needed = Case(comparison).needed()
+    if needed:
+        yield Paragraph(("Here, derivatives worked out,",))
+        yield Display(tuple((DisplayedEquality(e.left, e.value), ()) for e in needed))
+    given = (
+        "With this put in, both" if needed else "Both" if needed is not None else "With all definitions put in, both"
+    )
+    yield Paragraph((f"{given} sides have one and the same normal form.",))
+
+
+def _with_free_letters(comparison: Comparison) -> Comparison:
+    """The same with letters for its places that stand for nothing else."""
+    exprs = (comparison.left, comparison.right)
+    nodes = [n for e in exprs for n in nodes_once(e)]
+    taken = {n.name for n in nodes if isinstance(n, Symbol)} | {n.index.name for n in nodes if isinstance(n, Binder)}
+    taken |= {i.name for e in exprs for i in free_indices(e) if i not in comparison.places}
+    letters = (x for x in itertools.chain(LETTERS, map("i_{}".format, itertools.count(1))) if x not in taken)
+    table: dict[Expr, Index] = {p: Index(next(letters), p.size) for p in comparison.places}
+    left, right = (substitute(e, table) for e in exprs)
+    return replace(comparison, left=left, right=right, places=tuple(table.values()))
 
 
 def _why(judgement: Judgement) -> Text:

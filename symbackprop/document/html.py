@@ -26,6 +26,7 @@ from symbackprop.document.model import (
     Mark,
     Paragraph,
     ProofBlock,
+    Reference,
     Section,
     Statement,
     Strong,
@@ -78,7 +79,7 @@ class _HtmlWriter:
         for before, part in itertools.pairwise(("", *text)):
             written = self.inline(part)
             mark = re.match(r"[.,;:)?]+", written) if isinstance(part, str) else None
-            if mark and not isinstance(before, str | Code | Strong):
+            if mark and not isinstance(before, str | Code | Strong | Reference):
                 start = out.rindex("<math>")
                 out = f'{out[:start]}<span class="tied">{out[start:]}{mark[0]}</span>{written[mark.end() :]}'
             else:
@@ -93,6 +94,8 @@ class _HtmlWriter:
                 return f"<code>{escape(code, quote=False)}</code>"
             case Strong(words):
                 return f"<strong>{escape(words, quote=False)}</strong>"
+            case Reference(words, section):
+                return f'<a href="#{escape(section)}">{escape(words, quote=False)}</a>'
         return f"<math>{to_mathml(formula_layout(part, self.notation))}</math>"
 
     def block(self, block: Block, level: int) -> str:
@@ -120,9 +123,10 @@ class _HtmlWriter:
             case ProofBlock(body):
                 head, end = '<p class="proof-head">Proof.</p>', '<p class="qed" aria-label="end of proof">∎</p>'
                 return f'<div class="proof">\n{head}\n{self.body(body, level)}\n{end}\n</div>'
-            case Section(title, body):
+            case Section(title, body, name):
+                opening = f'<section id="{escape(name)}">' if name else "<section>"
                 return (
-                    f"<section>\n<h{level}>{escape(title)}</h{level}>\n{self.body(body, min(level + 1, 6))}\n</section>"
+                    f"{opening}\n<h{level}>{escape(title)}</h{level}>\n{self.body(body, min(level + 1, 6))}\n</section>"
                 )
 
     def body(self, body: tuple[Block, ...], level: int) -> str:

@@ -17,6 +17,7 @@ from symbackprop.document.model import (
     Listing,
     Paragraph,
     ProofBlock,
+    Reference,
     Section,
     Statement,
     Strong,
@@ -68,6 +69,8 @@ class _MarkdownWriter:
             case Code(code):
                 ticks = _ticks(code, 1)
                 return f"{ticks}{code}{ticks}" if ticks == "`" else f"{ticks} {code} {ticks}"
+            case Reference(words, _):
+                return _words(words)
             case Strong(words):
                 bare = words.strip()  # a mark beside a space would not count as one
                 return words.replace(bare, f"**{_words(bare)}**")

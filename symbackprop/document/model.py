@@ -53,7 +53,15 @@ class Strong:
     text: str
 
 
-Inline = str | Formula | DisplayedEquality | Symbolic | Code | Strong
+@dataclass(frozen=True)
+class Reference:
+    """Words that lead to a section of the same document, where a page can be clicked."""
+
+    words: str
+    section: str
+
+
+Inline = str | Formula | DisplayedEquality | Symbolic | Code | Strong | Reference
 Text = tuple[Inline, ...]
 
 
@@ -178,10 +186,15 @@ class ProofBlock:
 
 @dataclass(frozen=True)
 class Section:
-    """A titled part; sections inside sections are subsections."""
+    """A titled part; sections inside sections are subsections.
+
+    Args:
+        name: what a `Reference` calls it, letters, digits and hyphens.
+    """
 
     title: str
     body: tuple[Block, ...]
+    name: str = ""
 
 
 Block = Paragraph | Display | Chain | Items | Table | Figure | Listing | Statement | ProofBlock | Section

@@ -27,6 +27,7 @@ from symbackprop.document.model import (
     Mark,
     Paragraph,
     ProofBlock,
+    Reference,
     Section,
     Statement,
     Strong,
@@ -105,6 +106,8 @@ class _TexWriter:
                 return tex_text(part)
             case Code(code):
                 return rf"\codetext{{{_breakable(tex_text(code))}}}"
+            case Reference(words, _):
+                return tex_text(words)
             case Strong(words):
                 return rf"\textbf{{{tex_text(words)}}}"
         return f"${to_tex(formula_layout(part, self.notation))}$"
@@ -196,7 +199,9 @@ class _TexWriter:
 
     def cell(self, text: Text) -> str:
         """A cell of a table; a tall formula in it is set full size and given room."""
-        tallest = any(tall(formula_layout(p, self.notation)) for p in text if not isinstance(p, str | Code | Strong))
+        tallest = any(
+            tall(formula_layout(p, self.notation)) for p in text if not isinstance(p, str | Code | Strong | Reference)
+        )
         return (r"\tallcell{}" if tallest else "") + self.tall_text(text)
 
     def tall_text(self, text: Text) -> str:

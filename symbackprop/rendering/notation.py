@@ -36,6 +36,8 @@ _LAYERED = re.compile(r"(W|b|z|a|d|delta|Theta)_?(\d+|[lL](?:[+-]\d+)?)")
 _ANY_LAYERED = re.compile(r"([A-Za-z])(\d+)")
 _DERIVATIVE = re.compile(r"d([A-Za-z]\w*?)_d(\w.*)")
 _ACCENTED = re.compile(r"(.+)_(bar|hat|tilde)")
+_ACCENT_BEFORE = re.compile(r"(bar|hat|tilde) (.+)")
+_RAISED = re.compile(r"(.+)\^\((.+)\)")
 _PER_SAMPLE = frozenset(["z", "a", "d", "delta", "x", "y", "h"])
 
 
@@ -126,6 +128,12 @@ def letter(name: str) -> Layout:
         Glyph(text='λ', kind='variable')
     """
     name = {"lam": "lambda", "lamda": "lambda", "lambda_": "lambda", "eps": "epsilon"}.get(name, name)
+    layered = _RAISED.fullmatch(name)
+    if layered:
+        return Script(letter(layered[1]), None, Fence("(", short(layered[2]), ")"))
+    before = _ACCENT_BEFORE.fullmatch(name)
+    if before:
+        return Accent(before[1], letter(before[2]))  # type: ignore[arg-type]
     if name in GREEK:
         return Glyph("ε" if name == "epsilon" else GREEK[name])
     accent = _ACCENTED.fullmatch(name)
@@ -281,4 +289,6 @@ def _scripted(base: Layout, below: Layout | None, above: Layout | None) -> Layou
         return base
     if isinstance(base, Script) and base.below and not base.above and below:  # c_next at n, j: one subscript
         return Script(base.base, row(base.below, operator(","), below), above)
+    if isinstance(base, Script) and base.above and not base.below and not above:  # W^{(2)} at k, j
+        return Script(base.base, below, base.above)
     return Script(Row((base,)) if isinstance(base, Script) else base, below, above)

@@ -4,6 +4,7 @@
 """
 
 import importlib
+import re
 import threading
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from thinning import EVERYTHING
 from symbackprop.audit.audit import audit
 from symbackprop.audit.report import github_lines, to_dict, why
 from symbackprop.document.audit_document import audit_document
+from symbackprop.document.html import to_html
 from symbackprop.document.markdown import to_markdown
 from symbackprop.errors import MalformedError
 
@@ -244,6 +246,18 @@ def test_reports_hold_what_was_judged():
     assert [line for line in github_lines(found) if line.startswith("::error file=")]
     page = to_markdown(audit_document(found))
     assert "REFUTED" in page and "How it was read" in page
+
+
+def test_each_equation_of_a_report_leads_to_its_reading_and_to_what_it_rests_on():
+    text = (
+        r"$$ z^{(2)} = W^{(2)} x,\quad J = \tfrac12 \|z^{(2)} - y\|^2 $$"
+        r"$$ \delta^{(2)} = \frac{\partial J}{\partial z^{(2)}} $$ $$ \delta^{(2)} = z^{(2)} - y $$"
+    )
+    page = to_html(audit_document(audit(text)))
+    (reference,) = re.findall(r'<a href="#(equation-\d+)">1</a>', page)
+    explained = page[page.index(f'<section id="{reference}">') :]
+    assert "In index notation it says" in explained and "one and the same normal form" in explained
+    assert "^(" not in explained and "<msqrt>" not in explained  # a squared norm is a sum of squares
 
 
 def test_a_counterexample_keeps_all_sizes():
