@@ -108,12 +108,17 @@ class Judgement:
 
 @dataclass
 class Audit:
-    """All that is said of a document."""
+    """All that is said of a document.
+
+    Args:
+        stopped: how many formulas had been judged when it was interrupted; None if all have been.
+    """
 
     document: Document
     judgements: list[Judgement]
     notation: dict[str, str]
     assumptions: list[str]
+    stopped: int | None = None
 
     def counts(self) -> dict[str, int]:
         """How many judgements of each status there are."""
@@ -177,19 +182,21 @@ def audit(
             facts.assumptions.append("dJ is the total differential of J")
         judged: list[Judgement] = []
         for f in range(part.first, part.end):
-            if observer is not None:
-                observer("equations", f, len(displays))
-            formula = document.formulas[f]
-            if len(formula.latex) > LONGEST:
-                reason = f"the formula has {len(formula.latex)} characters, more than {LONGEST}"
-                judged.append(Judgement(formula, 0, 0, formula.latex[:80], "NOT UNDERSTOOD", reason))
-            judged += judge.display(f, displays[f])
+            try:
+                if observer is not None:
+                    observer("equations", f, len(displays))
+                judged += judge.formula(f, displays[f])
+            except KeyboardInterrupt:  # what is known by then is told
+                found.stopped = f
+                break
         found.judgements += judge.laid_out(judged)
         line = document.formulas[part.first].line if part.first else 0
         for name, meaning in profile(document, env, facts, reading).items():
             if found.notation.setdefault(name, meaning) != meaning:
                 found.notation[f"{name} from line {line} on"] = meaning
         found.assumptions += [a for a in facts.assumptions if a not in found.assumptions]
+        if found.stopped is not None:
+            break
     return found
 
 
@@ -253,6 +260,15 @@ class Judge:
         restricted = tuple(dict.fromkeys((*restricted, *entries)))
         reading = reading or self.reading
         return Setting(self.env, self.facts, self.lengths, reading, key, restricted, named, self.cases, self.held)
+
+    def formula(self, number: int, display: Display) -> list[Judgement]:
+        """What is said of one formula."""
+        formula = self.document.formulas[number]
+        said = list(self.display(number, display))
+        if len(formula.latex) > LONGEST:
+            reason = f"the formula has {len(formula.latex)} characters, more than {LONGEST}"
+            said.insert(0, Judgement(formula, 0, 0, formula.latex[:80], "NOT UNDERSTOOD", reason))
+        return said
 
     def display(self, number: int, display: Display) -> Iterator[Judgement]:
         """What is said of the links of one formula."""

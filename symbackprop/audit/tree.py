@@ -12,7 +12,7 @@ Main names: `Display`, `Row`, `Chain`, the nodes (`Node` is their union), `NotUn
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 Span: TypeAlias = tuple[int, int]
@@ -379,9 +379,10 @@ Anything: TypeAlias = Node | Script | Condition | Relation | Row | Display
 
 def children(node: Anything) -> Iterator[Anything]:
     """What a node is made of, from left to right as its fields stand."""
-    for each in fields(node):
-        if each.name != "span":
-            yield from _parts(getattr(node, each.name))
+    for name in node.__dataclass_fields__:  # as `fields` has them, which makes a list of them each time
+        value = getattr(node, name)
+        if name != "span" and value is not None and not isinstance(value, str):
+            yield from _parts(value)
 
 
 def _parts(value: object) -> Iterator[Anything]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from symbackprop.cli import options
 from symbackprop.cli.bar import CheckBar
 from symbackprop.cli.lazy import audit_documents, audit_report, audits, document_save
-from symbackprop.cli.show import check_writable, print_json
+from symbackprop.cli.show import INTERRUPTED, check_writable, print_json
 from symbackprop.errors import DataError, MalformedError, SymbackpropError
 
 
@@ -60,7 +60,9 @@ def audit(
         while True:
             watched, since = [file], time.time_ns()
             try:
-                watched = _audited(file, files, choices, form, as_json)[1]
+                status, watched = _audited(file, files, choices, form, as_json)
+                if status == INTERRUPTED:
+                    break
             except SymbackpropError as error:  # half a text, while it is being saved
                 typer.echo(str(error), err=True)
             typer.echo(f"waiting for {file.name} to change; Ctrl-C ends", err=True)
@@ -102,7 +104,12 @@ def _audited(
             typer.echo(f"wrote {path}")
         if found.judgements:
             typer.echo(", ".join(f"{number} {status.lower()}" for status, number in found.counts().items()))
-    return 1 if found.counts().get("REFUTED") else 0, [file, *(file.parent / n for n, _ in found.document.included)]
+    status = 1 if found.counts().get("REFUTED") else 0
+    if found.stopped is not None:
+        total = len(found.document.formulas)
+        typer.echo(f"{found.stopped} of {total} formulas had been judged", err=True)
+        status = INTERRUPTED  # `main` says last what happened
+    return status, [file, *(file.parent / n for n, _ in found.document.included)]
 
 
 def _await_change(paths: list[Path], since: int, pause: float = 0.3) -> None:
