@@ -54,6 +54,7 @@ from entered import Entered, blocks_by_line, instrument  # noqa: E402
 PACKAGE = ROOT / "symbackprop"
 SURVIVORS = Path(__file__).with_name("mutation_survivors.md")
 SECONDS, SLOWER = 20.0, 4.0  # of work, for the tests of one edit: so long, and so often what they take without one
+LONGEST = 15.0  # of work, for one test
 PATIENCE = 20  # how many times as long a busy machine may take
 WANTED = 0.9
 LEFT_OUT = shutil.ignore_patterns(".git", "shared", "benchmarks", ".*_cache", ".hypothesis", "docs")
@@ -500,7 +501,7 @@ def run_tests(
         os.killpg(child, signal.SIGKILL)
         os.waitpid(child, 0)
         return "time"
-    if status in (-signal.SIGXCPU, -signal.SIGKILL):
+    if status in (-signal.SIGXCPU, -signal.SIGPROF, -signal.SIGKILL):
         return "time"
     if status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return ""
@@ -520,10 +521,17 @@ def _in_the_child(place: Path, tests: Sequence[str], log: Path, told: Path | Non
         os.dup2(output, 1)
         os.dup2(output, 2)
         options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", *([] if listener else ["-x"])]
-        code = int(pytest.main([*options, *tests], plugins=[listener] if listener else []))
+        code = int(pytest.main([*options, *tests], plugins=[listener or Impatient()]))
     finally:
         sys.stdout.flush()
         os._exit(code)
+
+
+class Impatient:
+    """A plugin that ends the process where one test works too long: an edit may leave it in a circle."""
+
+    def pytest_runtest_setup(self) -> None:
+        signal.setitimer(signal.ITIMER_PROF, LONGEST)
 
 
 def _go_to(place: Path) -> None:
