@@ -5,11 +5,13 @@
     python tests/mutation.py --sample 60 --seed 5       # an estimate, by edits that nobody has tried before
     python tests/mutation.py --list                     # the edits, without running anything
     python tests/mutation.py --patches DIRECTORY        # edits made by hand, one diff a file
+    python tests/mutation.py --tests tests/normal_form  # judged by these tests alone, whatever they enter
 
 The edits are rows of `KINDS`: found in the syntax tree, told by their function and text, so that they survive it when
 files move. An edit is judged in a copy of the project by the fast tests that enter the block in which it is made,
-those nearest to its room and quickest first, until one fails (of those that are far the quickest alone). Which tests these are is found out once, and kept beside
-the temporary files until a test or the package changes.
+those nearest to its room and quickest first, until one fails (of those that are far the quickest alone). Which tests these are is found out once for each
+test file, and kept beside the temporary files until it changes; where the package has changed much since, `--anew` finds
+it out again. A test that fails catches an edit only if it passes without.
 Survivors that were shown to change nothing that is promised stand in `mutation_survivors.md` with the reason; they are
 left out of the count. Exit status 0 if at least 90 % of the others were caught.
 """
@@ -52,6 +54,7 @@ from entered import Entered, blocks_by_line, instrument  # noqa: E402
 PACKAGE = ROOT / "symbackprop"
 SURVIVORS = Path(__file__).with_name("mutation_survivors.md")
 SECONDS, SLOWER = 20.0, 4.0  # of work, for the tests of one edit: so long, and so often what they take without one
+LONGEST = 15.0  # of work, for one test
 PATIENCE = 20  # how many times as long a busy machine may take
 WANTED = 0.9
 LEFT_OUT = shutil.ignore_patterns(".git", "shared", "benchmarks", ".*_cache", ".hypothesis", "docs")
@@ -71,6 +74,8 @@ class Room(NamedTuple):
     trusted: bool = True
 
 
+KEPT = Path(tempfile.gettempdir()) / "symbackprop-reach"
+MOST_ASKED = 60.0  # seconds that tests which are asked for may take
 MOST_BEYOND = 12.0  # seconds of tests that are not near to a room, for one edit
 BEYOND = ("calculus", "normal_form", "expression", "checking", "frontends")  # their fast tests judge every edit
 
@@ -336,12 +341,12 @@ class Mutant:
 
     Args:
         name: function, kind and text: the same wherever the function stands.
-        block: the line of the first statement of the innermost block that it stands in.
+        block: the innermost block that it stands in (see `entered`), "" if that is not known.
         source: the whole file, edited.
     """
 
     name: str
-    block: int
+    block: str
     file: Path
     line: int
     source: str
@@ -371,7 +376,7 @@ def mutants_of(file: Path) -> Iterator[Mutant]:
                 seen[name] = seen.get(name, 0) + 1
                 told = name if seen[name] == 1 else f"{name} #{seen[name]}"
                 source = (data[:start] + after.encode() + data[end:]).decode()
-                yield Mutant(told, starts.get(old.lineno, 0), file, old.lineno, source)  # type: ignore[attr-defined]
+                yield Mutant(told, starts.get(old.lineno, ""), file, old.lineno, source)  # type: ignore[attr-defined]
 
 
 def _inside_functions(node: ast.AST, function: str) -> Iterator[tuple[str, ast.AST]]:
@@ -437,7 +442,7 @@ def by_patch(patch: Path) -> Mutant:
         file, old, new = _place(before, after)
         text = files.get(file) or file.read_text()
         files[file] = text.replace(old, new, 1)
-        changed = Mutant(patch.stem, 0, file, text[: text.index(old)].count("\n") + 1, files[file])
+        changed = Mutant(patch.stem, "", file, text[: text.index(old)].count("\n") + 1, files[file])
     if changed is None or len(files) != 1:
         raise LookupError(f"{patch.name}: the edit is not in one file")
     return changed
@@ -496,11 +501,13 @@ def run_tests(
         os.killpg(child, signal.SIGKILL)
         os.waitpid(child, 0)
         return "time"
-    if status in (-signal.SIGXCPU, -signal.SIGKILL):
+    if status in (-signal.SIGXCPU, -signal.SIGPROF, -signal.SIGKILL):
         return "time"
     if status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return ""
     found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", log.read_text(errors="replace"), re.MULTILINE)
+    if not found and status == pytest.ExitCode.USAGE_ERROR:
+        raise RuntimeError("tests are not found by their names:\n" + log.read_text(errors="replace"))
     return found[1] if found else "does not import"
 
 
@@ -514,10 +521,17 @@ def _in_the_child(place: Path, tests: Sequence[str], log: Path, told: Path | Non
         os.dup2(output, 1)
         os.dup2(output, 2)
         options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", *([] if listener else ["-x"])]
-        code = int(pytest.main([*options, *tests], plugins=[listener] if listener else []))
+        code = int(pytest.main([*options, *tests], plugins=[listener or Impatient()]))
     finally:
         sys.stdout.flush()
         os._exit(code)
+
+
+class Impatient:
+    """A plugin that ends the process where one test works too long: an edit may leave it in a circle."""
+
+    def pytest_runtest_setup(self) -> None:
+        signal.setitimer(signal.ITIMER_PROF, LONGEST)
 
 
 def _go_to(place: Path) -> None:
@@ -575,14 +589,21 @@ def _forget(place: Path) -> None:
             del sys.modules[name]
 
 
-def judged(mutants: Sequence[Mutant], jobs: int) -> Iterator[Outcome]:
-    """Each edit with what became of it, as they are done."""
+def judged(mutants: Sequence[Mutant], jobs: int, tests: Sequence[str] = ()) -> Iterator[Outcome]:
+    """Each edit with what became of it, as they are done.
+
+    Args:
+        tests: what judges each of them, instead of the tests that enter it.
+    """
     with tempfile.TemporaryDirectory() as folder:
         places = [Path(folder) / f"copy{k}" for k in range(jobs)]
         for place in places:
             shutil.copytree(ROOT, place, ignore=LEFT_OUT)
-        reach = _reach(Path(folder) / "instrumented")
-        orders = [_order(m, reach) for m in mutants]
+        if tests:
+            orders = [([*tests], MOST_ASKED)] * len(mutants)
+        else:
+            reach = _reach(Path(folder) / "instrumented")
+            orders = [_order(m, reach) for m in mutants]
         context = multiprocessing.get_context("fork")
         free = context.Queue()
         for place in places:
@@ -607,9 +628,8 @@ def _reach(place: Path) -> Reach:
 
 
 def _reach_of(place: Path, test: str, marked: str) -> dict[str, tuple[float, list[str]]]:
-    sources = [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "tests" / "helpers").glob("*.py")), ROOT / test]
-    mark = hashlib.sha256(b"".join(f.read_bytes() for f in sources)).hexdigest()
-    kept = Path(tempfile.gettempdir()) / "symbackprop-reach" / f"{test.replace('/', '.')}-{mark[:16]}.json"
+    mark = hashlib.sha256((ROOT / test).read_bytes()).hexdigest()
+    kept = KEPT / f"{test.replace('/', '.')}-{mark[:16]}.json"
     if not kept.exists():
         kept.parent.mkdir(exist_ok=True)
         _instrument(place)
@@ -658,16 +678,24 @@ def _take(free: Any, files: Sequence[str]) -> None:
 
 
 def _judge(mutant: Mutant, order: tuple[list[str], float]) -> Outcome:
+    start, (tests, seconds) = time.perf_counter(), order
+    caught = _caught_by(mutant, tests, seconds)
+    while caught in tests and run_tests(_own[0], [caught], SECONDS + SLOWER * seconds):  # without the edit, too
+        tests = [t for t in tests if t != caught]
+        caught = _caught_by(mutant, tests, seconds)
+    return Outcome(mutant, caught, time.perf_counter() - start)
+
+
+def _caught_by(mutant: Mutant, tests: Sequence[str], seconds: float) -> str:
+    """The test that fails with the edit, as `run_tests` says it."""
     edited = _own[0] / mutant.file.relative_to(ROOT)
-    start, original = time.perf_counter(), edited.read_bytes()
-    tests, seconds = order
+    original = edited.read_bytes()
     try:
         edited.write_text(mutant.source)
         before = edited, original.decode()
-        caught = run_tests(_own[0], tests, SECONDS + SLOWER * seconds, edited=before) if tests else ""
+        return run_tests(_own[0], tests, SECONDS + SLOWER * seconds, edited=before) if tests else ""
     finally:
         edited.write_bytes(original)
-    return Outcome(mutant, caught, time.perf_counter() - start)
 
 
 def known_survivors() -> dict[str, str]:
@@ -698,7 +726,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2, help="edits that are judged at once")
     parser.add_argument("--only", default="", help="edits whose name this pattern is found in")
     parser.add_argument("--patches", type=Path, help="a folder of diffs, instead of the edits of the table")
+    parser.add_argument("--tests", nargs="+", default=(), help="test files or folders that judge the edits, alone")
+    parser.add_argument("--anew", action="store_true", help="find out anew which tests enter what")
     options = parser.parse_args(arguments)
+    if options.anew:
+        shutil.rmtree(KEPT, ignore_errors=True)
     if options.patches:
         mutants = list(_patched(p for p in sorted(options.patches.glob("*.patch")) if re.match(options.only, p.stem)))
     else:
@@ -712,12 +744,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for mutant in mutants:
             print(f"{mutant.file.relative_to(ROOT)}:{mutant.line}: {mutant.name}")
         return 0
-    return _report(mutants, options.jobs)
+    return _report(mutants, options.jobs, options.tests)
 
 
-def _report(mutants: Sequence[Mutant], jobs: int) -> int:
+def _report(mutants: Sequence[Mutant], jobs: int, tests: Sequence[str]) -> int:
     harmless, caught, survived = known_survivors(), 0, list[Mutant]()
-    for outcome in judged([m for m in mutants if m.name not in harmless], jobs):
+    for outcome in judged([m for m in mutants if m.name not in harmless], jobs, tests):
         mutant = outcome.mutant
         caught += bool(outcome.caught_by)
         survived += [] if outcome.caught_by else [mutant]

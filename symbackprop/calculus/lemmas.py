@@ -161,7 +161,7 @@ class Replay(Generic[AnyLemma]):
             if tensor not in self._lines or tensor.kind != "real":
                 raise ProofError(f"a lemma about {tensor.name}, which no equation defines as real numbers")
             here = self._order[tensor]
-            if here < last or tensor in found or (here == last and tensor not in self._recurrent):
+            if here < last or tensor in found:
                 raise ProofError(f"the lemma about {tensor.name} does not stand in the order of the equations")
             if tuple(i.size for i in indices) != tensor.shape or len(set(indices)) < len(indices):
                 raise ProofError(f"the lemma about {tensor.name} is not about all of its entries")

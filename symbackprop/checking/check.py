@@ -326,7 +326,7 @@ def _of_given_lengths(verdict: Verdict, case: Case) -> Verdict | None:
     Of other sizes than the open ones it says nothing: lengths that are equal or multiples stay so.
     """
     excluded = any(_excludes(text, _lengths(case)) for text in verdict.conditions)
-    if verdict.status != "PROVED" or not verdict.for_all_sizes or excluded:
+    if not verdict.for_all_sizes or excluded:
         return None
     open_sizes = dict.fromkeys(w for shape in case.shapes.values() for w in _text(shape))
     return replace(verdict, scope=_of_some(open_sizes), notes=(*verdict.notes, CASE_OF_THIS))

@@ -470,7 +470,8 @@ class Algebra(Functions):
         data = (kind, row.size, template)
         if symmetric and kind == "inverse":
             remember_symmetric_places(data, len(args))
-        return of_atom(Atom.make("matrix", data, settle_arguments("matrix", data, (*args, *places))))
+        atom = Atom.make("matrix", data, settle_arguments("matrix", data, (*args, *places)))
+        return self.collect([(1, {atom: 1}, ())])
 
     def matrix_at(self, atom: Atom, part: Poly, row: Poly, column: Poly) -> Poly:
         """A part of the entry of the matrix that an atom is made of, at a row and a column."""

@@ -25,6 +25,7 @@ from symbackprop.normal_form.data import (
     Poly,
     Rational,
     add,
+    as_atom,
     as_constant,
     as_index,
     combine,
@@ -259,11 +260,8 @@ class Functions(Powers):
 
     def elsewhere(self, gate: Poly) -> Poly | None:
         """[i >= 1] for [i = 0] where i is never negative, and so on; None for other gates."""
-        ((mono, coefficient), *rest) = gate.terms or ((None, 0),)
-        if rest or coefficient != 1 or mono is None or len(mono.factors) != 1:
-            return None
-        ((atom, _),) = mono.factors
-        if atom.kind != "delta":
+        atom = as_atom(gate)
+        if atom is None or atom.kind != "delta":
             return None
         for sign in (1, -1):
             distance = scale(atom.args[0], sign)

@@ -153,7 +153,7 @@ class Indicators(Signs):
         logarithm = self._beside_one(value)
         if logarithm is not None:
             return self.zero(logarithm)
-        if not _is_attained(value) and self.never_flat(value):
+        if self.never_flat(value):
             self.used[AT_KINK] = None
             return ZERO
         (_, mono), core = self.factor(value)
@@ -192,16 +192,6 @@ class Indicators(Signs):
             inside = self.definition(atom) if atom.kind == "base" else of_atom(atom)
             apart = self.multiply(apart, subtract(ONE, self.zero(inside)))
         return subtract(ONE, apart)
-
-
-def _is_attained(value: Poly) -> bool:
-    """True for a maximum less what stands among the values that it is taken of: somewhere they are equal."""
-    for mono, _ in value.terms:
-        if len(mono.factors) == 1 and mono.factors[0][0].kind == "extremum":
-            body = {a.data for m, _ in mono.factors[0][0].data[2].terms for a, _ in m.factors if a.kind == "entry"}
-            if any(a.kind == "entry" and a.data in body for m, _ in value.terms if m is not mono for a, _ in m.factors):
-                return True
-    return False
 
 
 def _positive_where_it_exists(exponent: Rational) -> bool:

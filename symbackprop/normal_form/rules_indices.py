@@ -436,7 +436,7 @@ def _complement(rules: TermRules, index: Index, mono: Mono, terms: dict[Mono, Ra
 
 def _begins(rules: TermRules, index: Index, end: Atom, terms: dict[Mono, Rational]) -> list[Atom]:
     """The atoms [u] of which [u] - [end] is 1 in a window of a plainer length than that of a bound index."""
-    atoms = {a: None for m in terms for a, _ in m.factors if a.kind == "nonneg" and index in a.free and a is not end}
+    atoms = {a: None for m in terms for a, _ in m.factors if a.kind == "nonneg" and a is not end}
     found = []
     for atom in atoms:
         length = subtract(atom.args[0], end.args[0])

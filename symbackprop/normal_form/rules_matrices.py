@@ -178,7 +178,7 @@ def keep_triangle(rules: TermRules, factors: Factors, bound: Bound) -> Terms | N
 
     Two gates of which, for i >= j, one is always 1, have the product g + h - 1.
     """
-    gates = [a for a, e in factors.items() if a.kind == "nonneg" and e == 1]
+    gates = [a for a in factors if a.kind == "nonneg"]
     for atom in factors:
         if _triangle(atom) is None:
             continue
@@ -288,8 +288,8 @@ def order_gates(rules: TermRules, factors: Factors, bound: Bound) -> Terms | Non
     Where the two are the same sum, since the factors do not change when i and j change places, it is half of the sum
     without a gate and of its diagonal.
     """
-    for gate, exponent in factors.items():
-        if gate.kind != "nonneg" or exponent != 1 or not _compares_indices(gate):
+    for gate in factors:
+        if gate.kind != "nonneg" or not _compares_indices(gate):
             continue
         rest = {a: e for a, e in factors.items() if a is not gate}
         mirrored = Atom.make("nonneg", None, (scale(gate.args[0], -1),))

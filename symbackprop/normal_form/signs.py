@@ -235,14 +235,13 @@ class Signs(TermRules):
         )
 
     def _alone(self, tensor: Tensor, terms: list[Mono]) -> bool:
-        """One entry of T stands in one term only, once, and no other entry of T can be the same: x_i - x_(i+1)."""
-        found = [(m, a, e) for m in terms for a, e in m.factors if a.kind == "entry" and a.data is tensor]
+        """One entry of T stands in one term only, and no other entry of T can be the same: x_i - x_(i+1)."""
+        found = [(m, a) for m in terms for a, _ in m.factors if a.kind == "entry" and a.data is tensor]
         return any(
-            e == 1
-            and not mono.bound
+            not mono.bound
             and all(self._not_zero(a) for a, _ in mono.factors)
-            and all(self._apart(own, other) for m, other, _ in found if not (m is mono and other is own))
-            for mono, own, e in found
+            and all(self._apart(own, other) for m, other in found if not (m is mono and other is own))
+            for mono, own in found
         )
 
     def _apart(self, left: Atom, right: Atom) -> bool:

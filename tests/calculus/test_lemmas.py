@@ -10,7 +10,19 @@ from symbackprop.calculus.derivation import Lemma
 from symbackprop.calculus.lemmas import Replay, joined
 from symbackprop.errors import IndexNotationError, ProofError
 from symbackprop.evaluation.exact import evaluate
-from symbackprop.expression.build import Entry, Index, Symbol, Tensor, add, entries_once, multiply, number
+from symbackprop.expression.build import (
+    ONE,
+    Compare,
+    Entry,
+    Index,
+    Symbol,
+    Tensor,
+    add,
+    entries_once,
+    multiply,
+    number,
+    subtract,
+)
 from symbackprop.expression.program import Equation, Program
 
 DEPTH, LAYERS = 3, range(3)
@@ -319,3 +331,23 @@ def test_a_lemma_rests_on_its_own_line_and_those_before_it():
         with pytest.raises(ProofError, match="speaks of what does not stand before it"):
             Replay(SHORT, [said_of(1, multiply(number(2), Entry(later, (n_,))))])
     assert Replay(SHORT, [said_of(1, multiply(number(2), Entry(LINES[0], (n_,))), ())]).lemmas
+
+
+def test_of_a_recurrence_there_is_one_lemma_for_each_tensor():
+    """Running sums of x and of 2*x: each is x and what was there before, and of both tensors one is twice the other."""
+    lines, pairs = [], []
+    for k in (1, 2):
+        before, total = Tensor(f"before{k}", (N_,)), Tensor(f"total{k}", (N_,))
+        earlier = multiply(Compare("<=", ONE, n_), Entry(total, (subtract(n_, ONE),)))
+        now = add(multiply(number(k), Entry(X_, (n_,))), Entry(before, (n_,)))
+        lines += [Equation(before, (n_,), earlier), Equation(total, (n_,), now)]
+        pairs.append((before, total))
+    lemmas = [
+        Lemma(Equation(other, (n_,), multiply(number(2), Entry(one, (n_,)))), (one,), tuple(lines), ())
+        for one, other in zip(*pairs, strict=True)
+    ]
+    program = Program((X_,), tuple(lines), (pairs[1][1],))
+    assert Replay(program, lemmas).lemmas
+    for twice in ([lemmas[0], *lemmas], [*lemmas, lemmas[1]]):
+        with pytest.raises(ProofError, match="does not stand in the order"):
+            Replay(program, twice)

@@ -432,7 +432,9 @@ def test_a_result_that_is_no_array_is_another_than_the_trace():
 
 @pytest.mark.parametrize("fixed", [{}, {"N": 3}])
 @pytest.mark.parametrize(
-    "error", [MalformedError("fault", evidence=["own"]), TraceDiffersError("other", evidence=["own"])], ids=str
+    "error",
+    [MalformedError("fault", evidence=["own"]), TraceDiffersError("other", evidence=["own"])],
+    ids=lambda e: type(e).__name__,
 )
 def test_fixed_sizes_are_told_with_what_went_wrong(monkeypatch, fixed, error):
     def failing(*_):

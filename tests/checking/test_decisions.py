@@ -1039,3 +1039,11 @@ def test_inputs_that_are_data_need_no_gradient():
 
 def test_shapes_are_told_as_the_user_would_write_them():
     assert [decide.shape_text(Tensor("x", s)) for s in ((), (N,), (N, number(3)))] == ["()", "(N,)", "(N, 3)"]
+
+
+def test_a_proof_of_lengths_as_one_of_these_is_of_all_sizes_and_excludes_none_of_them():
+    given, proved = asked(shapes={"x": ("N", 4)}), said("PROVED")
+    for told in (proved, replace(proved, conditions=("n4 != 5",))):
+        assert check._of_given_lengths(told, given).status == "PROVED"
+    for changed in ({"scope": "N = 3"}, {"status": "UNDECIDED"}, {"conditions": ("n4 != 4",)}):
+        assert check._of_given_lengths(replace(proved, **changed), given) is None

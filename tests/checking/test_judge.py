@@ -1,5 +1,6 @@
 """What may be said, and for which sizes: the judge's own decisions, each with what it must not say."""
 
+import math
 import random
 from dataclasses import replace
 from fractions import Fraction
@@ -463,6 +464,8 @@ def test_of_many_symbols_each_is_larger_in_turn():
     assert len({tuple(c.items()) for c in chosen}) == len(chosen)
     few = list(check._choices(("A", "B")))
     assert few[0]["A"] != few[0]["B"] and any(c["A"] == 1 for c in few) and any(c["B"] == 1 for c in few)
+    early = list(check._choices(("A", "B", "C")))[:4]  # a loop over all axes is run for these
+    assert all(math.prod(c.values()) <= check.LARGEST_PRODUCT for c in early)
 
 
 def test_a_point_without_a_tensor_is_refused():

@@ -279,7 +279,8 @@ def test_a_combination_is_found_where_there_is_one(seed):
 def test_what_cancels_is_not_negative(seed):
     """A proof by subtraction: at every point at which all that is known is >= 0 the goal is."""
     r = random.Random(seed)
-    known = [polynomial(r, (-2, -1, 1, 2), 2) for _ in range(2)]
+    part = constant_of(Fraction(1, r.choice([1, 3])))
+    known = [times(part, polynomial(r, (-2, -1, 1, 2), 2)) for _ in range(2)]
     pieces = [
         times(r.choice([*known, UNIT]), r.choice([UNIT, atom_of(A), atom_of(B), constant_of(2)])) for _ in range(2)
     ]
@@ -287,13 +288,21 @@ def test_what_cancels_is_not_negative(seed):
     free = {r.choice(ATOMS)} if r.random() < 0.3 else set()
     if not free:
         assert cancels(goal, known, free)
-    for moved in (goal, minus(goal, UNIT), minus({}, goal)):
+    against = (times(constant_of(Fraction(-1, 3)), p) for p in known)
+    for moved in (goal, minus(goal, UNIT), minus({}, goal), *against):
         if cancels(moved, known, free):
             signs = [-1, 1] if free else [1]
             for at, sign in itertools.product(POINTS, signs):
                 here = {a: (sign if a in free else 1) * n for a, n in at.items()}
                 if all(at_values(p, here) >= 0 for p in known):
                     assert at_values(moved, here) >= 0
+
+
+@pytest.mark.parametrize("part", [Fraction(1, 3), Fraction(1), Fraction(5, 2)])
+def test_a_part_of_an_atom_has_the_sign_of_the_atom(part):
+    some, less = times(constant_of(part), atom_of(A)), times(constant_of(-part), atom_of(A))
+    assert cancels(some, [], set()) and not cancels(less, [], set()) and not cancels(some, [], {A})
+    assert cancels(less, [minus({}, atom_of(A))], {A}) and not cancels(some, [minus({}, atom_of(A))], {A})
 
 
 def test_relevant_are_those_that_share_an_atom_directly_or_through_others():

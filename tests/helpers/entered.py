@@ -1,6 +1,6 @@
 """Which blocks of the package each test enters, and how long it takes: an instrumented copy, and a plugin of pytest.
 
-A block is the body of a function, of a branch, of a loop ...; it is told by its file and the line of its first statement.
+A block is the body of a function, of a branch, of a loop ...; it is told by its file, its function and its number there.
 What is entered while tests are collected, or by fixtures that several tests share, counts for all tests of the file.
 """
 
@@ -16,33 +16,41 @@ import pytest
 MARK = "_entered"  # a set that the instrumented copy finds among the builtins
 
 
-def blocks(tree: ast.AST) -> Iterator[list[ast.stmt]]:
-    """Every list of statements inside of functions, the outer ones before those in them."""
-    for node in ast.walk(tree):
+def blocks(tree: ast.AST) -> Iterator[tuple[str, list[ast.stmt]]]:
+    """Every list of statements inside of functions, the outer ones before those in them.
+
+    Each with the name of its function and its number there, which stay when other functions change.
+    """
+    numbers: dict[str, int] = {}
+    waiting = [(tree, "")]
+    for node, function in waiting:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            function = f"{function}.{node.name}".lstrip(".")
         if not isinstance(node, (ast.Module, ast.ClassDef)):
             for field in ("body", "orelse", "finalbody"):
                 found = getattr(node, field, None)
                 if isinstance(found, list) and found:
-                    yield found
+                    numbers[function] = numbers.get(function, 0) + 1
+                    yield f"{function}:{numbers[function]}", found
+        waiting += [(child, function) for child in ast.iter_child_nodes(node)]
 
 
-def blocks_by_line(tree: ast.AST) -> dict[int, int]:
-    """For each line in a block the line of the first statement of the innermost one."""
-    starts: dict[int, int] = {}
-    for block in blocks(tree):
+def blocks_by_line(tree: ast.AST) -> dict[int, str]:
+    """For each line in a block the name of the innermost one."""
+    innermost: dict[int, tuple[int, str]] = {}
+    for name, block in blocks(tree):
         for line in range(block[0].lineno, (block[-1].end_lineno or 0) + 1):
-            starts[line] = max(starts.get(line, 0), block[0].lineno)
-    return starts
+            if line not in innermost or innermost[line][0] <= block[0].lineno:
+                innermost[line] = block[0].lineno, name
+    return {line: name for line, (_, name) in innermost.items()}
 
 
 def instrument(file: Path, name: str) -> None:
     """Let every block of a module tell that it is entered."""
     tree = ast.parse(file.read_bytes())
-    for block in list(blocks(tree)):
-        told = ast.parse(f"{MARK}.add({f'{name}:{block[0].lineno}'!r})").body[0]
-        told.lineno = told.end_lineno = block[0].lineno  # an inner block is looked at after the outer one has changed
+    for own, block in list(blocks(tree)):
         docstring = isinstance(block[0], ast.Expr) and isinstance(block[0].value, ast.Constant)
-        block.insert(1 if docstring else 0, told)
+        block.insert(1 if docstring else 0, ast.parse(f"{MARK}.add({f'{name}:{own}'!r})").body[0])
     file.write_text(ast.unparse(ast.fix_missing_locations(tree)))
 
 

@@ -67,7 +67,7 @@ def test_floor_between_bounds_keeps_its_value(seed):
             assert at(told, point) == at(value, point), point
 
 
-@pytest.mark.parametrize("k, scale", itertools.product([-2, 0, 1], [1, 2, Fraction(1, 3), -1]))
+@pytest.mark.parametrize("k, scale", [*itertools.product([-2, 0, 1], [1, 2, Fraction(1, 3), -1])])
 def test_floor_between_neighbours_is_a_number(k, scale):
     inner = multiply(number(scale), x)
     table = Canonical()

@@ -26,6 +26,7 @@ from random_expressions import (
     signs,
     u,
     value,
+    w,
     x,
 )
 
@@ -219,6 +220,15 @@ def test_rounded_numbers_and_places_are_seen():
         and has_place(of(kronecker(i, place)))
     )
     assert not has_place(of(X(i))) and not has_place(of(ZERO)) and not has_place(of(Entry(A, (i, Entry(label, (i,))))))
+
+
+def test_of_two_equal_labels_the_one_that_is_not_summed_over_is_read():
+    for pair in (kronecker, lambda a, b: kronecker(b, a)):
+        body = lambda t: multiply(pair(Entry(label, (i,)), Entry(label, (t,))), Entry(w, (Entry(label, (t,)),)), X(t))  # noqa: B023, E731
+        _, poly = normal_of(contraction("t", N, body))
+        ((mono, _),) = poly.terms
+        (read,) = [a for a, _ in mono.factors if a.kind == "entry" and a.data is w]
+        assert mono.bound and read.free == {i}
 
 
 # Matrices.

@@ -34,6 +34,8 @@ from random_expressions import (
     poly_value,
     positive,
     q,
+    rewritten,
+    shuffled,
     signs,
     simplex,
     u,
@@ -70,6 +72,7 @@ from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, arbitrary
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.data import Mono, Poly
 from symbackprop.normal_form.normal_form import Canonical
+from symbackprop.normal_form.to_expression import expression
 
 MOST = 2  # terms of one shape that are looked at
 
@@ -536,6 +539,23 @@ def test_rules_keep_values_of_their_own_expressions(family):
                 held(expr, poly, points)
         applied |= normal.applied
     assert applied.keys() >= FAMILIES[family]
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
+def test_copies_have_one_normal_form(family):
+    """Of what a rule is there for: with other names and another order, written in another way, written out again, and
+    brought to normal form once more."""
+    r = random.Random(f"copies of {family.__name__}")
+    table = Canonical(Facts((), {label: M}), ASSUMPTIONS)
+    for _ in range(12):
+        expr = family(r)
+        copy = expr if family in (labels, places) else shuffled(expr, r)  # of two equal digits either may be kept
+        normal = table.normal(expr)
+        assert table.normal(rewritten(copy, r)) is normal, expr
+        assert table.normal(expression(table, normal, {})) is normal, expr
+        assert table.collect([(c, dict(f), b) for t, c in normal.terms for f, b in [table.open_mono(t)]]) is normal, (
+            expr
+        )
 
 
 def held(expr, poly, points):
