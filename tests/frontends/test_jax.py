@@ -267,7 +267,7 @@ def test_fori_loop_and_map_are_followed_for_every_length():
         return jax.lax.map(lambda row: jnp.tanh(row @ w), x)
 
     told = [str(e) for e in sb.trace(rows, {"x": ("T", "D"), "w": ("D",)}).equations]
-    assert told == ["t[t] = sum(d, x[t,d]*w[d])", "out[t] = tanh(t[t])"]
+    assert told == ["t[t] = sum(d, x[t,d]*w[d])", "t_2[t] = tanh(t[t])", "out[t] = t_2[t]"]
 
     def total(x):
         return jax.lax.scan(lambda c, xt: ((c[0] + jnp.sin(xt), c[1] + 1), None), (0.0, 0), x)[0][0]

@@ -62,8 +62,12 @@ class _Rounds(Loop):
     def _locals(self) -> dict[str, Any]:
         return dict(self.held_here)
 
-    def _names_of(self, value: Any) -> int:
-        return 1
+    def _find_growing(self) -> None:
+        super()._find_growing()
+        for name, value in self.held_here.items():
+            if isinstance(value, list):  # nothing else holds it
+                self.referred[id(value)] = [name]
+                self._let_grow(value, known=True)
 
 
 def _recurrence(f: Any, init: Any, items: SymbolicItems, reverse: bool) -> tuple[Any, Any]:
