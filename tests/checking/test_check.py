@@ -165,9 +165,9 @@ def test_root_of_a_negative_number_is_no_crash():
     assert sb.check(distance, root_of_differences, shapes={"a": ("N", "D"), "b": ("N", "D")}).status == "REFUTED"
 
 
-@pytest.mark.parametrize("rows", [500, "N"])
+@pytest.mark.parametrize("rows", [50, "N"])
 def test_a_proof_at_other_lengths_is_none_of_those_given(rows):
-    """Symbols stand for 500 and 20; what holds up to a length of 10, or beside one length, says nothing of 20."""
+    """Symbols stand for 50 and 20; what holds up to a length of 10, or beside one length, says nothing of 20."""
 
     def forward(x, w):
         return ((x @ w) ** 2).sum()
