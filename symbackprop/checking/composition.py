@@ -310,11 +310,12 @@ class Composition:
         return min(every, key=lambda e: sum(1 for _ in nodes_once(e)))
 
     def in_other_rounds(
-        self, line: Equation, right: Tensor, others: Iterable[Tensor]
+        self, line: Equation, right: Tensor, factor: Expr, others: Iterable[Tensor]
     ) -> Iterator[tuple[Tensor, Names, Expr]]:
         """What other rounds of a loop compute where they have the like of this derivative, in the names of this round.
 
         Args:
+            factor: of the derivative in every round.
             others: derivatives of other rounds.
 
         Returns:
@@ -324,7 +325,7 @@ class Composition:
         derived = {t: line for t, line in self._lines.items() if t not in self._aliens}
         for other in others:
             found = every[other].equation if other in every else None
-            if other is right or found is None or found.value is not Entry(other, found.indices):
+            if other is right or found is None or found.value is not multiply(factor, Entry(other, found.indices)):
                 continue
             names = counterparts(other, right, derived)
             if not names:
@@ -338,12 +339,12 @@ class Composition:
             if told is not None:
                 yield found.tensor, names, self._told(told, self._own_tensors(line), line)
 
-    def shows(self, line: Equation, right: Tensor) -> bool:
-        """Whether a line as it would be right is seen to be this derivative, by what was found of all before it."""
+    def shows(self, line: Equation, right: Expr) -> bool:
+        """Whether a line as it would be right is seen to compute this, by what was found of all before it."""
         trial = Tensor(f"{line.tensor.name} as it would be right", line.tensor.shape, line.tensor.kind)
         own = Equation(trial, line.indices, self._rewritten(line.value), line.note)
         self.cuts.define(trial, own.indices, own.value)
-        return self._proved(own, self._rewritten(Entry(right, line.indices))) is not None
+        return self._proved(own, self._rewritten(right)) is not None
 
     def _in_own_tensors(self, expr: Expr, line: Equation) -> Expr | None:
         """An expression with those derivatives seen through that the user does not have before this line."""

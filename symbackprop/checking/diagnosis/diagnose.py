@@ -32,6 +32,7 @@ from symbackprop.checking.user_lines import with_parts
 from symbackprop.errors import SymbackpropError, UnsupportedError
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import (
+    ONE,
     ZERO,
     Add,
     Entry,
@@ -41,6 +42,7 @@ from symbackprop.expression.build import (
     add,
     entries_once,
     mentioned,
+    multiply,
     nodes_once,
     rewrite,
     substitute,
@@ -141,9 +143,12 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
     likely = _cures(case, search, "likely", budget, final, fault)
     left_out = skipped_lines(case.traced.ran, [fault.line.tensor]).lines
     others = (_in_other_rounds(case, trials, fault, budget) for _ in left_out[:1])
-    cure = next((c for found in (*others, likely) for c in found if c.text), None)
+    searches = (*others, likely) if fault.factor is ONE else (*others,)
+    cure = next((c for found in searches for c in found if c.text), None)
     if cure is not None:
         return cure
+    if fault.factor is not ONE:
+        return next(_in_other_rounds(case, trials, fault, budget), Diagnosis(words))
     proved = (s for s in _slips_between(case, trials, fault, budget) if not s.words.endswith(AS_SHOWN))
     slip = next(proved, Diagnosis(words))
     if slip.words is not words:
@@ -175,7 +180,8 @@ def _called(case: Refuted, line: Equation) -> str:
 def _meant(case: Refuted, fault: CutFault) -> str:
     """What should come out of the lines with the fault, in words."""
     source = _source(case, fault.right)
-    return f"the derivative with respect to {_described(case, source)}" if source else _unnamed(case, fault)
+    what = f"the derivative with respect to {_described(case, source)}" if source else _unnamed(case, fault)
+    return what if fault.factor is ONE else f"minus {what}"
 
 
 def _source(case: Refuted, bar: Tensor) -> Tensor | None:
@@ -196,7 +202,7 @@ def _in_other_rounds(case: Refuted, trials: Trials, fault: CutFault, budget: Bud
     final = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
     words = f"{line.note}: {_called(case, line)} should be {_meant(case, fault)}"
     composition = case.sides.walked(budget.part("composed cure"))
-    for other, names, value in composition.in_other_rounds(line, fault.right, others):
+    for other, names, value in composition.in_other_rounds(line, fault.right, fault.factor, others):
         cured = replace(line, value=value)
         text, before = _shown(case, cured, value)
         skipped = skipped_lines(case.traced.ran, [line.tensor])
@@ -687,7 +693,7 @@ def _proved(
     line = None if fault is None else next((e for e in edit.equations if e.tensor is fault.line.tensor), None)
     if line is not None and fault is not None:
         known = case.sides.walked(budget.part("composed cure"))
-        if not known.shows(line, fault.right):
+        if not known.shows(line, multiply(fault.factor, Entry(fault.right, line.indices))):
             return False
     if sum(len(list(nodes_once(e.value))) for e in (*case.derived_lines, *case.own_lines)) > MAXIMUM_NODES:
         return False
