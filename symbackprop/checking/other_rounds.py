@@ -56,7 +56,7 @@ def counterparts(first: Tensor, second: Tensor, lines: Mapping[Tensor, Equation]
             waiting = [(a, b) for a, b in pairs if isinstance(a, Tensor) and isinstance(b, Tensor)]
             waiting = [(a, b) for a, b in waiting if a not in opened and a in lines and b in lines]
     names: dict[Expr | Tensor, Expr | Tensor] = dict(zip(left.numbers, right.numbers, strict=True))
-    computed = {line.value: tensor for tensor, line in reversed(lines.items())}
+    computed = {line.value: tensor for tensor, line in reversed([*lines.items()])}
     for tensor, line in lines.items() if names else ():  # and what is computed from these
         if tensor not in names and mentioned(line.value) <= names.keys():
             value = renamed(line.value, names)
@@ -92,8 +92,9 @@ def _renamed_index(index: Index, names: Names) -> Index:
     size = renamed(index.size, names)
     if size is None or size is index.size:
         return index
-    after = isinstance(index.size, Symbol) and isinstance(size, Symbol) and index.name == index.size.name.lower()
-    return Index(size.name.lower() if after else index.name, size, index.uid)
+    if isinstance(index.size, Symbol) and isinstance(size, Symbol) and index.name == index.size.name.lower():
+        return Index(size.name.lower(), size, index.uid)
+    return Index(index.name, size, index.uid)
 
 
 __all__ = ["Names", "counterparts", "renamed"]

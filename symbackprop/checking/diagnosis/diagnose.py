@@ -75,7 +75,7 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
     fault = cut_fault(case, trials, case.own_lines) if len(case.own_lines) > LONG or _has_rounds(case) else None
     if fault is not None and len(case.own_lines) <= LONG:
         if skipped_lines(case.traced.ran, [fault.line.tensor]).lines:
-            cause = next(_in_other_rounds(case, trials, fault, budget), None)
+            cause = next(_in_other_rounds(case, fault, budget), None)
             if cause is not None:
                 return cause
         fault = None
@@ -142,13 +142,13 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
     words = f"{wrong}, and is not; all that it is computed from is right"
     likely = _cures(case, search, "likely", budget, final, fault)
     left_out = skipped_lines(case.traced.ran, [fault.line.tensor]).lines
-    others = (_in_other_rounds(case, trials, fault, budget) for _ in left_out[:1])
+    others = (_in_other_rounds(case, fault, budget) for _ in left_out[:1])
     searches = (*others, likely) if fault.factor is ONE else (*others,)
     cure = next((c for found in searches for c in found if c.text), None)
     if cure is not None:
         return cure
     if fault.factor is not ONE:
-        return next(_in_other_rounds(case, trials, fault, budget), Diagnosis(words))
+        return next(_in_other_rounds(case, fault, budget), Diagnosis(words))
     proved = (s for s in _slips_between(case, trials, fault, budget) if not s.words.endswith(AS_SHOWN))
     slip = next(proved, Diagnosis(words))
     if slip.words is not words:
@@ -156,7 +156,7 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
     ways: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
         lambda: _lacking(case, trials, fault, final, slip.words, budget),
         lambda: iter([slip]),
-        lambda: _in_other_rounds(case, trials, fault, budget),
+        lambda: _in_other_rounds(case, fault, budget),
         lambda: _cures(case, search, "plausible", budget, final, fault),
         lambda: _cures(case, search, "several", budget, final, fault),
     )
@@ -189,11 +189,11 @@ def _source(case: Refuted, bar: Tensor) -> Tensor | None:
     return next((t for t, other in case.gradient.cotangents.items() if other is bar), None)
 
 
-def _in_other_rounds(case: Refuted, trials: Trials, fault: CutFault, budget: Budget) -> Iterator[Diagnosis]:
+def _in_other_rounds(case: Refuted, fault: CutFault, budget: Budget) -> Iterator[Diagnosis]:
     """The cure that computes what other rounds of the loop do, where they are right."""
     forward, line = case.gradient.program.by_tensor, fault.line
     source = _source(case, fault.right)
-    if source not in forward:
+    if source is None or source not in forward:
         return
     alike = [t for t, e in forward.items() if e.note == forward[source].note and len(t.shape) == len(source.shape)]
     others = [case.gradient.cotangents[t] for t in alike if t in case.gradient.cotangents and t is not source]
@@ -202,17 +202,15 @@ def _in_other_rounds(case: Refuted, trials: Trials, fault: CutFault, budget: Bud
     final = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
     words = f"{line.note}: {_called(case, line)} should be {_meant(case, fault)}"
     composition = case.sides.walked(budget.part("composed cure"))
+    skipped = skipped_lines(case.traced.ran, [line.tensor])
     for other, names, value in composition.in_other_rounds(line, fault.right, fault.factor, others):
         cured = replace(line, value=value)
         text, before = _shown(case, cured, value)
-        skipped = skipped_lines(case.traced.ran, [line.tensor])
         left_out = [_of_round(case, other, f"line {number}", names) for number in skipped.lines]
         if left_out and all(left_out):
             text, before = f"as in the other rounds, {'; '.join(left_out)}", ""
         edit = Edit(words, "", (cured,))
-        if len(text) > MAXIMUM_CURE or not trials.agree(edit.equations, case.own_lines, final):
-            continue
-        if _proved(case, edit, case.own_lines, final, budget, fault):
+        if len(text) <= MAXIMUM_CURE and _proved(case, edit, case.own_lines, final, budget, fault):
             yield Diagnosis(f"{words}{before}", text, (cured,))
             return
 
@@ -226,8 +224,8 @@ def _of_round(case: Refuted, last: Tensor, place: str, names: Names) -> str:
         line = lines[tensor]
         if line.note == place:
             value = with_parts(line.value, _parts(case, place))
-            value = renamed(value, {t: t for t in mentioned(value)} | dict(names)) or value
-            left = renamed(line.left, {tensor: tensor} | dict(names)) or line.left
+            here: Names = {**{t: t for t in (tensor, *mentioned(value))}, **names}
+            left, value = renamed(line.left, here) or line.left, renamed(value, here) or value
             called = case.traced.variables
             return f"{place}: {to_text(_renamed(left, called))} = {to_text(_renamed(value, called))}"
         reached += sorted(mentioned(line.value) - set(reached), key=lambda t: t.name)
@@ -287,9 +285,7 @@ def _lacking(
             left, _, more = text.partition(" = ")
             text = f"{left} = ({own} as claimed) {f'- {more[1:]}' if more.startswith('-') else f'+ {more}'}"
         edit = Edit(words, "", (cured,))
-        if len(text) > MAXIMUM_CURE or not trials.agree(edit.equations, case.own_lines, final):
-            continue
-        if _proved(case, edit, case.own_lines, final, budget, fault):
+        if len(text) <= MAXIMUM_CURE and _proved(case, edit, case.own_lines, final, budget, fault):
             yield Diagnosis(f"{words}{before}", text, (cured,))
             return
 
@@ -692,8 +688,8 @@ def _proved(
     """
     line = None if fault is None else next((e for e in edit.equations if e.tensor is fault.line.tensor), None)
     if line is not None and fault is not None:
-        known = case.sides.walked(budget.part("composed cure"))
-        if not known.shows(line, multiply(fault.factor, Entry(fault.right, line.indices))):
+        walked = case.sides.walked(budget.part("composed cure"))
+        if not walked.shows(line, multiply(fault.factor, Entry(fault.right, line.indices))):
             return False
     if sum(len(list(nodes_once(e.value))) for e in (*case.derived_lines, *case.own_lines)) > MAXIMUM_NODES:
         return False
