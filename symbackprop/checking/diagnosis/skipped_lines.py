@@ -36,10 +36,10 @@ class Skipped:
     def told(self) -> str:
         """In words, "" if there are none."""
         which = f"round {self.turn} of {self.turns}" if self.turn else "one round"
+        told = " and ".join(f"line {number}" for number in self.lines)
         if len(self.lines) == 1:
-            return f"line {self.lines[0]} has no part in {which} of the loop, as it has in the others"
-        numbers = " and ".join(map(str, self.lines))
-        return f"lines {numbers} have no part in {which} of the loop, as they have in the others" if numbers else ""
+            return f"{told} has no part in {which} of the loop, as it has in the others"
+        return f"{told} have no part in {which} of the loop, as they have in the others" if told else ""
 
 
 def skipped_lines(ran: Sequence[Ran], cured: Iterable[Tensor], words: str = "") -> Skipped:
