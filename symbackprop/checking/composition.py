@@ -12,7 +12,7 @@ and heaps", 1997).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -23,6 +23,7 @@ from symbackprop.checking.budget import SHARES
 from symbackprop.checking.explicit_forms import Explicit
 from symbackprop.checking.invariants import Invariants, Proposal
 from symbackprop.checking.lookalikes import Lookalikes
+from symbackprop.checking.other_rounds import Names, counterparts, renamed
 from symbackprop.checking.progress import report, tell_on_request
 from symbackprop.checking.question import Question
 from symbackprop.checking.recipes import Attempted
@@ -257,7 +258,7 @@ class Composition:
             return one
         tensor, places = claimed.tensor, self.cuts.places(claimed.tensor)
         names: dict[Index, Expr] = dict(zip(places, claimed.indices, strict=True))
-        own = {t: lemma for t, lemma in self._own_tensors().items() if self._before(lemma, claimed)}
+        own = self._own_tensors(claimed)
         self._restart()
         best: Poly | None = None
         try:
@@ -283,7 +284,7 @@ class Composition:
 
     def _one_tensor(self, claimed: Equation, derived: Tensor) -> Expr | None:
         """What a line lacks, where that is one tensor that the user has there, as far as numbers tell."""
-        own = {t: lemma for t, lemma in self._own_tensors().items() if self._before(lemma, claimed)}
+        own = self._own_tensors(claimed)
         for tensor in self.program.inputs:
             self._alike.add(tensor)
         for likeness in self._alike.of_difference(derived, claimed.tensor):
@@ -301,19 +302,66 @@ class Composition:
 
         None if that is long.
         """
-        own = {t: lemma for t, lemma in self._own_tensors().items() if self._before(lemma, line)}
-        expr = self._rewritten(Entry(right, line.indices))
+        expr = self._in_own_tensors(self._rewritten(Entry(right, line.indices)), line)
+        if expr is None:
+            return None
+        own = self._own_tensors(line)
+        every = (self._told(e, own, line) for e in (expr, self._gathered(expr, line.indices)))
+        return min(every, key=lambda e: sum(1 for _ in nodes_once(e)))
+
+    def in_other_rounds(
+        self, line: Equation, right: Tensor, factor: Expr, others: Iterable[Tensor]
+    ) -> Iterator[tuple[Tensor, Names, Expr]]:
+        """What other rounds of a loop compute where they have the like of this derivative, in the names of this round.
+
+        Args:
+            factor: of the derivative in every round.
+            others: derivatives of other rounds.
+
+        Returns:
+            The user's tensor of the other round, what stands for what in this one, and the line as it would be.
+        """
+        every = self._own_tensors()
+        derived = {t: line for t, line in self._lines.items() if t not in self._aliens}
+        for other in others:
+            found = every[other].equation if other in every else None
+            if other is right or found is None or found.value is not multiply(factor, Entry(other, found.indices)):
+                continue
+            names = counterparts(other, right, derived)
+            if not names:
+                continue
+            value = self._seen_through(self._lines[found.tensor].at(self._lines[other].indices), self._aliens)
+            here = None if value is None else renamed(value, names)
+            if here is None:
+                continue
+            table: dict[Expr, Expr] = dict(zip(self._lines[right].indices, line.indices, strict=True))
+            told = self._in_own_tensors(substitute(here, table), line)
+            if told is not None:
+                yield found.tensor, names, self._told(told, self._own_tensors(line), line)
+
+    def shows(self, line: Equation, right: Expr) -> bool:
+        """Whether a line as it would be right is seen to compute this, by what was found of all before it."""
+        trial = Tensor(f"{line.tensor.name} as it would be right", line.tensor.shape, line.tensor.kind)
+        own = Equation(trial, line.indices, self._rewritten(line.value), line.note)
+        self.cuts.define(trial, own.indices, own.value)
+        return self._proved(own, self._rewritten(right)) is not None
+
+    def _in_own_tensors(self, expr: Expr, line: Equation) -> Expr | None:
+        """An expression with those derivatives seen through that the user does not have before this line."""
+        return self._seen_through(expr, self._adjoints - self._own_tensors(line).keys())
+
+    def _seen_through(self, expr: Expr, tensors: Container[Tensor]) -> Expr | None:
+        """An expression with the definitions of these tensors put in; None if it is long."""
 
         def opened(node: Expr) -> Expr | None:
-            if isinstance(node, Entry) and node.tensor in self._adjoints - own.keys() and node.tensor in self._lines:
+            if isinstance(node, Entry) and node.tensor in tensors and node.tensor in self._lines:
                 return self._lines[node.tensor].at(node.indices)
             return None
 
         for _ in range(MOST_OPENED):
             longer = rewrite(expr, opened)
             if longer is expr:
-                every = (self._told(e, own, line) for e in (expr, self._gathered(expr, line.indices)))
-                return min(every, key=lambda e: sum(1 for _ in nodes_once(e)))
+                return expr
             expr = longer
             if sum(1 for _ in nodes_once(expr)) > MOST_NODES:
                 break
@@ -330,7 +378,7 @@ class Composition:
             return expr
 
     def _told(self, expr: Expr, own: Mapping[Tensor, Lemma], line: Equation) -> Expr:
-        """An expression of derived tensors in those that the user has and names, with what earlier lines compute."""
+        """An expression of derived tensors in those that the user has, with what earlier lines compute."""
         table: dict[Expr, Expr] = {}
         for tensor in self._aliens:
             known = self._lines[tensor]
@@ -338,27 +386,18 @@ class Composition:
             if before and tensor.shape == line.tensor.shape:
                 table.setdefault(known.at(line.indices), Entry(tensor, line.indices))
 
-        def named(node: Expr) -> Expr | None:
-            if not isinstance(node, Entry) or node.tensor not in self._lines:
-                return None
-            if self._lines[node.tensor].note.startswith(PART):
-                return rewrite(self.program.by_tensor[node.tensor].at(node.indices), named)
-            return None
+        return rewrite(rewrite(expr, table.get), lambda node: self._by_user(node, own))
 
-        folded = rewrite(rewrite(expr, table.get), lambda node: self._by_user(node, own))
-        return rewrite(folded, named)
-
-    def _before(self, lemma: Lemma, line: Equation) -> bool:
-        return self._order[lemma.equation.tensor] < self._order[line.tensor]
-
-    def _own_tensors(self) -> dict[Tensor, Lemma]:
-        """The derived tensors that the user has, each with what is known of the first of the user's that it is."""
+    def _own_tensors(self, line: Equation | None = None) -> dict[Tensor, Lemma]:
+        """The derived tensors that the user has, before this line, each with what is known of the first of the user's
+        that it is."""
         found: dict[Tensor, Lemma] = {}
         for lemma in self.lemmas.values():
             entries = list(entries_once(lemma.equation.value))
             if lemma.equation.tensor in self._aliens and len(entries) == 1:
                 found.setdefault(entries[0].tensor, lemma)
-        return found
+        end = len(self._order) if line is None else self._order[line.tensor]
+        return {t: lemma for t, lemma in found.items() if self._order[lemma.equation.tensor] < end}
 
     def _by_user(self, node: Expr, own: Mapping[Tensor, Lemma]) -> Expr | None:
         """An entry of a derived tensor by the user's tensor that it is, up to the order of axes and a factor."""

@@ -593,7 +593,7 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
             "REFUTED",
             subject,
             wrong=tuple(wrong),
-            diagnosis=_left_out(goal, cause) + _explained(goal, cause.words, names) if cause else nothing,
+            diagnosis=_in_words(goal, cause) if cause else nothing,
             cure=_cure(goal, cause, cured, names),
             counterexample=found,
             notes=notes,
@@ -645,11 +645,17 @@ def _explained(goal: ProofGoal, words: str, names: set[str]) -> str:
     return f"{words}, where {'; '.join(told)}" if told else words
 
 
-def _left_out(goal: ProofGoal, cause: Diagnosis) -> str:
-    """Which of the user's lines the round of a loop with the fault leaves out, in words; "" if it does not."""
-    numbers = skipped_lines(goal.traced.ran, [e.tensor for e in cause.lines], cause.words)
-    told = "; ".join(f"line {n}, which has a part in other rounds of this loop, has none in this one" for n in numbers)
-    return told and f"{told}: "
+def _in_words(goal: ProofGoal, cause: Diagnosis) -> str:
+    """What is wrong; first which of the user's lines the round of a loop with the fault leaves out, if it does."""
+    words = _explained(goal, cause.words, _unknown_to_the_user(goal))
+    skipped = skipped_lines(goal.traced.ran, [e.tensor for e in cause.lines], cause.words)
+    left_out = skipped.told
+    if not left_out:
+        return words
+    if cause.text and any(words.startswith(f"line {n}: ") for n in skipped.lines):
+        return left_out  # that this line should be another one says less
+    there = re.sub(r"^(line \d+): (\w+) should be", r"there \2 (\1) should be", words)
+    return f"{left_out}; {there}"
 
 
 def _up_to_rounding(
@@ -685,11 +691,10 @@ def _cure(goal: ProofGoal, cause: Diagnosis | None, cured: tuple[CuredLine, ...]
         return ""
     text = "; ".join(line.text for line in cured)
     parts = [line for line in cured if not line.whole]
-    fits = text and len(text) <= MAXIMUM_CURE
     known = not unknown & _identifiers(cause.text)
-    if fits and (parts or not known):
-        return text
     told = _explained(goal, cause.text, unknown)
+    if text and len(text) <= MAXIMUM_CURE and (parts or (not known and len(text) <= len(told))):
+        return text
     return told if known or len(told) <= MAXIMUM_CURE else ""
 
 

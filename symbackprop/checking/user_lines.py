@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from symbackprop.expression.build import Entry, Expr, Tensor, children, rewrite
+from symbackprop.expression.build import Entry, Expr, Tensor, children, rewrite, tensors_in
 from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.normal_form.renaming import Pattern, pattern
 from symbackprop.proofs.shortening.unit_axes import factored, squeezed
@@ -91,6 +91,17 @@ def with_users_names(expr: Expr, called: Mapping[str, str]) -> Expr:
         return Entry(Tensor(called[tensor.name], tensor.shape, tensor.kind), indices)
 
     return rewrite(expr, name)
+
+
+def told_apart(called: Mapping[str, str], program: Program, *expressions: Expr) -> dict[str, str]:
+    """The user's names, numbered in the order of computation where one stands for several tensors of an expression."""
+    used = {t.name for e in expressions for t in tensors_in(e)}
+    names = dict(called)
+    for name in {called[t] for t in used & called.keys()}:
+        values = [t.name for t in program.tensors if called.get(t.name) == name]
+        if len(used.intersection(values)) > 1:
+            names |= {value: f"{name}_{k}" for k, value in enumerate(values, 1)}
+    return names
 
 
 def _size(expr: Expr) -> int:

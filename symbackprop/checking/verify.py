@@ -98,7 +98,7 @@ def slips_of(network: Network, left: Entry, right: Expr) -> Iterator[tuple[str, 
     traced = _goal(network, Claim(left, reading, _truth(network, left))).traced
     line = traced.backward.equations[-1]
     vocabulary = Vocabulary(traced.forward, traced.upstream, (line,), traced.variables, whole_axes=True)
-    for edit in edits((line,), vocabulary):
+    for edit in filter(None, edits((line,), vocabulary)):
         yield edit.reverse, edit.equations[0].value
 
 

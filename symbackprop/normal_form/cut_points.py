@@ -16,6 +16,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from symbackprop.errors import BudgetError, SymbackpropError
 from symbackprop.expression.build import (
@@ -135,6 +136,8 @@ class CutPoints(Canonical):
         self._sets = TensorSets()
         self._inputs: dict[Tensor, int] = {}  # all that a tensor is computed from, and itself
         self._nested = 0  # definitions that are being read for a sign
+        self._failures = 0  # of these, how many were not read to the end
+        self._signs: dict[tuple[Tensor, str, int], tuple[bool, dict[str, None]]] = {}
         self.clocks: dict[Tensor, tuple[Recurrence, Clock]] = {}
         self._readings: dict[int, dict[Tensor, list[dict[int, Reading]]]] = {}  # by recurrence and input
 
@@ -168,6 +171,7 @@ class CutPoints(Canonical):
         self._inputs |= dict.fromkeys(own, self._inputs_of(frozenset(on) - own) | self._sets.of(own))
         for tensor in own:
             self._values.pop(tensor, None)
+        self._signs.clear()
         self.__dict__.pop("_memo_never_flat", None)
         self._note_reads(block, frozenset(on) - own)
 
@@ -193,6 +197,8 @@ class CutPoints(Canonical):
         if tensor not in self.clocks:
             self.depends(tensor, tensors_in(value))
         self._values.pop(tensor, None)
+        if tensor in self._definitions:
+            self._signs.clear()
         self._definitions[tensor] = substitute(value, dict(zip(indices, self.places(tensor), strict=True)))
 
     def is_defined(self, tensor: Tensor) -> bool:
@@ -407,27 +413,38 @@ class CutPoints(Canonical):
         """As `Signs` has it; a tensor is positive if what it stands for is."""
         if atom.kind == "entry" and self.is_defined(atom.data):
             self.used[HIDDEN] = None
-            return self._nested < MOST_NESTED and self._positive(atom.data)
+            return self._nested < MOST_NESTED and self._has(atom.data, "positive")
         return super().known_positive(atom)
 
     def known_nonnegative(self, atom: Atom) -> bool:
         """As `Signs` has it; a tensor is not negative if what it stands for is not."""
         if atom.kind == "entry" and self.is_defined(atom.data):
             self.used[HIDDEN] = None
-            return self._nested < MOST_SEEN_THROUGH and self._has(atom.data, self.nonnegative)
+            return self._nested < MOST_SEEN_THROUGH and self._has(atom.data, "nonnegative")
         return super().known_nonnegative(atom)
 
-    def _positive(self, tensor: Tensor) -> bool:
-        return self._has(tensor, lambda value: self.sign(value) == 1)
+    def _has(self, tensor: Tensor, sign: Literal["positive", "nonnegative"]) -> bool:
+        """Whether what a tensor stands for has a sign; remembered with its conditions.
 
-    def _has(self, tensor: Tensor, property: Callable[[Poly], bool]) -> bool:
-        self._nested += 1
-        try:
-            return property(self.value(tensor))
-        except SymbackpropError:
-            return False
-        finally:
-            self._nested -= 1
+        Sums of squares of what is divided by such sums, layer after layer, ask for it again and again.
+        """
+        key = tensor, sign, self._nested
+        known = self._signs.get(key)
+        if known is None:
+            outside, failures = self.used, self._failures
+            self.used, self._nested = {}, self._nested + 1
+            try:
+                value = self.value(tensor)
+                holds = self.sign(value) == 1 if sign == "positive" else self.nonnegative(value)
+            except SymbackpropError:
+                holds, self._failures = False, self._failures + 1
+            finally:
+                used, self.used, self._nested = self.used, outside, self._nested - 1
+            known = holds, used
+            if failures == self._failures:  # what time ended may be found another time
+                self._signs[key] = known
+        self.used.update(known[1])
+        return known[0]
 
     @memoised
     def never_flat(self, value: Poly) -> bool:

@@ -70,6 +70,13 @@ class Rows:
         """Look at further expressions."""
         self.top += [self.of(e) for e in expressions]
 
+    def with_more(self, *expressions: Expr) -> Rows:
+        """These and further expressions, beside what was looked at here."""
+        longer = Rows(self.fixed)
+        longer.numbers, longer.rows, longer.top = dict(self.numbers), [*self.rows], [*self.top]
+        longer.add(*expressions)
+        return longer
+
     @property
     def pattern(self) -> Pattern:
         """The pattern of all expressions so far, in this order."""

@@ -414,7 +414,39 @@ def test_the_line_that_one_round_leaves_out_is_named():
     shapes = {"x": ("N", "D"), **{f"W{k}": ("D", "D") for k in range(4)}}
     verdict = sb.check(lambda x, **p: run(x, p)[-1], backward, shapes=shapes)
     missing = backward.__code__.co_firstlineno + 4
-    assert verdict.status == "REFUTED" and f"line {missing}, which has a part in other rounds" in verdict.diagnosis
+    assert verdict.status == "REFUTED" and f"line {missing} has no part in round 3 of 4" in verdict.diagnosis
+    assert verdict.cure.startswith(f"as in the other rounds, line {missing}: d[n,d] = d[n,d]*(1 - "), verdict.cure
+
+
+@pytest.mark.parametrize("fault", ["sign of a sigmoid", "a number for an array"])
+def test_a_fault_of_one_round_is_cured_by_the_other_rounds(fault):
+    """Of g = 1/(1 + exp(-z)) the derivation knows the derivative with respect to -z; a factor that is 1 in one round is
+    no array there."""
+
+    def run(x, p):
+        kept = []
+        for k in range(4):
+            u, g = x @ p[f"A{k}"], 1 / (1 + np.exp(-(x @ p[f"B{k}"])))
+            kept.append((x, u, g))
+            x = x + u * g
+        return x, kept
+
+    def backward(dout, x, **p):
+        kept, grads, d = run(x, p)[1], {}, dout
+        for k in reversed(range(4)):
+            x, u, g = kept[k]
+            rest = 1 if k == 1 and fault == "a number for an array" else 1 - g
+            dz = d * u * g if k == 1 and fault == "sign of a sigmoid" else d * u * g * rest
+            grads[f"A{k}"], grads[f"B{k}"] = x.T @ (d * g), x.T @ dz
+            d = d + (d * g) @ p[f"A{k}"].T + dz @ p[f"B{k}"].T
+        return {**grads, "x": d}
+
+    shapes = {"x": ("N", "D"), **{f"{n}{k}": ("D", "D") for n in "AB" for k in range(4)}}
+    verdict = sb.check(lambda x, **p: run(x, p)[0], backward, shapes=shapes)
+    assert verdict.status == "REFUTED" and set(verdict.wrong) == {"x", "A0", "B0", "B1"}
+    assert verdict.cure.endswith(("dz[n,d] = d[n,d]*u[n,d]*g[n,d]*(1 - g[n,d])", "rest[n,d] = 1 - g[n,d]")), str(
+        verdict
+    )
 
 
 def largest_everywhere(x):
@@ -482,7 +514,7 @@ def test_a_line_that_passes_on_what_it_reads_is_named():
     verdict = sb.check(lambda x, **p: run(x, p)[-1], backward, shapes=shapes)
     passed_on = backward.__code__.co_firstlineno + 8
     assert verdict.status == "REFUTED"
-    assert verdict.diagnosis.startswith(f"line {passed_on}, which has a part in other rounds"), verdict.diagnosis
+    assert verdict.diagnosis.startswith(f"line {passed_on} has no part in"), verdict.diagnosis
 
 
 def turned(x, cos, sin):

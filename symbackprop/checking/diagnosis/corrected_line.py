@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from symbackprop.checking.user_lines import with_parts, with_users_names
+from symbackprop.checking.user_lines import told_apart, with_parts, with_users_names
 from symbackprop.checking.verdict import CuredLine
 from symbackprop.codegen.code_lines import code_lines
 from symbackprop.codegen.program import plain_source
@@ -47,11 +47,12 @@ def cured_lines(backward: Program, called: Mapping[str, str], changed: Sequence[
         value = factored(with_parts(shown.value, _parts(plain)))
         if value is factored(with_parts(before.value, _parts(old))):
             continue  # what is shown would be the line that it replaces
+        apart = told_apart(called, plain, value)
         found[target] = CuredLine(
             int(line[1]),
             with_users_names(shown.left, called),
-            with_users_names(value, called),
-            _code(program, program.equations[target], called),
+            with_users_names(value, apart),
+            _code(program, program.equations[target], called) if apart == called else "",
             target == place,
         )
     return tuple(found.values())

@@ -15,7 +15,7 @@ import numpy as np
 from symbackprop.checking.diagnosis.numeric_filter import FAILURES, FAINT, Refuted, Trials
 from symbackprop.checking.diagnosis.search import EditSearch
 from symbackprop.evaluation.arrays import Numbers
-from symbackprop.expression.build import ONE, Expr, Tensor, mentioned
+from symbackprop.expression.build import MINUS_ONE, ONE, Expr, Number, Tensor, mentioned
 from symbackprop.expression.program import Equation, Program
 
 MOST_SUSPECTS, MOST_DERIVATIVES = 12, 12
@@ -28,7 +28,7 @@ class CutFault:
 
     Args:
         line: of the user's tensor that is wrong.
-        right: the derivative that it should be.
+        right: the derivative that it should be, times the factor.
         lines: the user's lines from the last right tensors to this one.
         near: what the derivation speaks of between derivatives that the user has and this one.
         absent: the derivatives among these that the user does not have.
@@ -39,6 +39,7 @@ class CutFault:
     lines: tuple[Equation, ...]
     near: frozenset[Tensor] = frozenset()
     absent: frozenset[Tensor] = frozenset()
+    factor: Expr = ONE
 
 
 def cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutFault | None:
@@ -55,12 +56,12 @@ def cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutFa
     multiples = [line for line in lines if found.get(line.tensor) and ONE not in found[line.tensor].values()]
     ways += [(line, _of_shape(found[line.tensor], line.tensor)) for line in multiples[:MOST_SUSPECTS]]
     ways += _one_step_short(lines, absent, found, strays)
-    for line, derivatives in ways:
-        for right in derivatives:
-            if _mends(case, trials, lines, line.tensor, right):
+    for factor in (ONE, MINUS_ONE):  # of 1/(1 + exp(-z)) the derivation knows the derivative with respect to -z
+        for line, right in ((line, right) for line, derivatives in ways for right in derivatives):
+            if _mends(case, trials, lines, line.tensor, right, factor):
                 lines_of = {e.tensor: e for e in absent}
-                near = _region(right, lines_of)
-                return CutFault(line, right, _between(lines, line, frozenset(found)), near, near & lines_of.keys())
+                near, between = _region(right, lines_of), _between(lines, line, frozenset(found))
+                return CutFault(line, right, between, near, near & lines_of.keys(), factor)
     return None
 
 
@@ -123,14 +124,16 @@ def _missing(absent: Sequence[Equation], tensor: Tensor, strays: Mapping[Tensor,
     return [e.tensor for e in fitting[:MOST_DERIVATIVES]]
 
 
-def _mends(case: Refuted, trials: Trials, lines: Sequence[Equation], tensor: Tensor, right: Tensor) -> bool:
+def _mends(
+    case: Refuted, trials: Trials, lines: Sequence[Equation], tensor: Tensor, right: Tensor, factor: Number
+) -> bool:
     """True if every gradient is right where the tensor has the values of this derivative, at every point."""
     goals = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
     told = False
     with np.errstate(all="ignore"):
         try:
             for bench in trials.benches:
-                after = bench.changed({tensor: bench.arrays[right]}, lines)
+                after = bench.changed({tensor: float(factor.value) * bench.arrays[right]}, lines)
                 pairs = [(after.arrays[a], bench.arrays[b]) for a, b in goals.items()]
                 largest = max(float(np.max(np.abs(b), initial=0.0)) for _, b in pairs)
                 if largest < FAINT:

@@ -24,12 +24,15 @@ from symbackprop.checking.diagnosis.locate import located
 from symbackprop.checking.diagnosis.numeric_filter import FAILURES, PLAIN, Refuted, Trials, same
 from symbackprop.checking.diagnosis.other_forward import of_another_forward
 from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
+from symbackprop.checking.diagnosis.skipped_lines import skipped_lines
+from symbackprop.checking.other_rounds import Names, renamed
 from symbackprop.checking.proof_search import WRITTEN_OUT, Strategy, search_proof
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.user_lines import with_parts
 from symbackprop.errors import SymbackpropError, UnsupportedError
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import (
+    ONE,
     ZERO,
     Add,
     Entry,
@@ -39,6 +42,7 @@ from symbackprop.expression.build import (
     add,
     entries_once,
     mentioned,
+    multiply,
     nodes_once,
     rewrite,
     substitute,
@@ -68,7 +72,13 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
         trials = Trials(case)
     except UnsupportedError:
         return _first(itertools.chain(of_another_forward(case, _points(case), budget), _compared(case, budget)))
-    fault = cut_fault(case, trials, case.own_lines) if len(case.own_lines) > LONG else None
+    fault = cut_fault(case, trials, case.own_lines) if len(case.own_lines) > LONG or _has_rounds(case) else None
+    if fault is not None and len(case.own_lines) <= LONG:
+        if skipped_lines(case.traced.ran, [fault.line.tensor]).lines:
+            cause = next(_in_other_rounds(case, fault, budget), None)
+            if cause is not None:
+                return cause
+        fault = None
     if fault is not None:
         cause = _between_cuts(case, trials, fault, budget)
         if cause.text or len(case.own_lines) > FAR_TOO_LONG:
@@ -128,29 +138,108 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
     """A cure of the lines between two cut points, or in words what should come out of them."""
     search = search_between(case, trials, fault)
     final = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
-    sources = {bar: t for t, bar in case.gradient.cotangents.items()}
-    source = sources.get(fault.right)
-    what = f"the derivative with respect to {_described(case, source)}" if source is not None else _unnamed(case, fault)
-    name = case.traced.variables.get(fault.line.tensor, fault.line.tensor.name)
-    wrong = f"{fault.line.note}: {name} should be {what}"
+    wrong = f"{fault.line.note}: {_called(case, fault.line)} should be {_meant(case, fault)}"
     words = f"{wrong}, and is not; all that it is computed from is right"
-    cure = next((c for c in _cures(case, search, "likely", budget, final) if c.text), None)
+    likely = _cures(case, search, "likely", budget, final, fault)
+    left_out = skipped_lines(case.traced.ran, [fault.line.tensor]).lines
+    others = (_in_other_rounds(case, fault, budget) for _ in left_out[:1])
+    searches = (*others, likely) if fault.factor is ONE else (*others,)
+    cure = next((c for found in searches for c in found if c.text), None)
     if cure is not None:
         return cure
-    slip = next((s for s in _slips_between(case, trials, fault, budget) if s.text), Diagnosis(words))
-    if slip.text:
+    if fault.factor is not ONE:
+        return next(_in_other_rounds(case, fault, budget), Diagnosis(words))
+    proved = (s for s in _slips_between(case, trials, fault, budget) if not s.words.endswith(AS_SHOWN))
+    slip = next(proved, Diagnosis(words))
+    if slip.words is not words:
         slip = replace(slip, words=f"{wrong}; {slip.words.removeprefix(f'{fault.line.note}: ')}")
     ways: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
         lambda: _lacking(case, trials, fault, final, slip.words, budget),
         lambda: iter([slip]),
-        lambda: _cures(case, search, "plausible", budget, final),
-        lambda: _cures(case, search, "several", budget, final),
+        lambda: _in_other_rounds(case, fault, budget),
+        lambda: _cures(case, search, "plausible", budget, final, fault),
+        lambda: _cures(case, search, "several", budget, final, fault),
     )
     for way in ways:
         for cause in way():
             if cause.text:
                 return cause
-    return Diagnosis(words)
+    return slip
+
+
+def _has_rounds(case: Refuted) -> bool:
+    """True if some line of the backward pass runs more than once."""
+    notes = [line.note for line in case.own_lines if not line.note.startswith(PART)]
+    return len(set(notes)) < len(notes) and case.formula is None
+
+
+def _called(case: Refuted, line: Equation) -> str:
+    return case.traced.variables.get(line.tensor, line.tensor.name)
+
+
+def _meant(case: Refuted, fault: CutFault) -> str:
+    """What should come out of the lines with the fault, in words."""
+    source = _source(case, fault.right)
+    what = f"the derivative with respect to {_described(case, source)}" if source else _unnamed(case, fault)
+    return what if fault.factor is ONE else f"minus {what}"
+
+
+def _source(case: Refuted, bar: Tensor) -> Tensor | None:
+    """What a cotangent is the derivative with respect to."""
+    return next((t for t, other in case.gradient.cotangents.items() if other is bar), None)
+
+
+def _in_other_rounds(case: Refuted, fault: CutFault, budget: Budget) -> Iterator[Diagnosis]:
+    """The cure that computes what other rounds of the loop do, where they are right."""
+    forward, line = case.gradient.program.by_tensor, fault.line
+    source = _source(case, fault.right)
+    if source is None or source not in forward:
+        return
+    alike = [t for t, e in forward.items() if e.note == forward[source].note and len(t.shape) == len(source.shape)]
+    others = [case.gradient.cotangents[t] for t in alike if t in case.gradient.cotangents and t is not source]
+    if not others:
+        return
+    final = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
+    words = f"{line.note}: {_called(case, line)} should be {_meant(case, fault)}"
+    composition = case.sides.walked(budget.part("composed cure"))
+    skipped = skipped_lines(case.traced.ran, [line.tensor])
+    for other, names, value in composition.in_other_rounds(line, fault.right, fault.factor, others):
+        cured = replace(line, value=value)
+        text, before = _shown(case, cured, value)
+        left_out = [_of_round(case, other, f"line {number}", names) for number in skipped.lines]
+        if left_out and all(left_out):
+            text, before = f"as in the other rounds, {'; '.join(left_out)}", ""
+        edit = Edit(words, "", (cured,))
+        if len(text) <= MAXIMUM_CURE and _proved(case, edit, case.own_lines, final, budget, fault):
+            yield Diagnosis(f"{words}{before}", text, (cured,))
+            return
+
+
+def _of_round(case: Refuted, last: Tensor, place: str, names: Names) -> str:
+    """What a line computes in the round that ends with this tensor, in the names of another round; "" if nothing."""
+    lines, reached = {e.tensor: e for e in case.own_lines}, [last]
+    for tensor in reached:
+        if tensor not in lines:
+            continue
+        line = lines[tensor]
+        if line.note == place:
+            value = with_parts(line.value, _parts(case, place))
+            here: Names = {**{t: t for t in (tensor, *mentioned(value))}, **names}
+            left, value = renamed(line.left, here) or line.left, renamed(value, here) or value
+            called = case.traced.variables
+            return f"{place}: {to_text(_renamed(left, called))} = {to_text(_renamed(value, called))}"
+        reached += sorted(mentioned(line.value) - set(reached), key=lambda t: t.name)
+    return ""
+
+
+def _shown(case: Refuted, line: Equation, value: Expr) -> tuple[str, str]:
+    """What a line computes, or a part of it, in the user's names, and what is said of an older value of its name."""
+    own, value = _called(case, line), with_parts(value, _parts(case, line.note))
+    names = _plainly_named(case, replace(line, value=value))
+    names |= {t: f"{own}_before" for t in mentioned(value) if case.traced.variables.get(t, t.name) == own}
+    text = to_text(_renamed(value, names))
+    before = f"; {own}_before is the {own} that this line reads" if f"{own}_before" in text else ""
+    return f"{own}[{','.join(i.name for i in line.indices)}] = {text}", before
 
 
 def _slips_between(case: Refuted, trials: Trials, fault: CutFault, budget: Budget) -> Iterator[Diagnosis]:
@@ -181,10 +270,8 @@ def _lacking(
     case: Refuted, trials: Trials, fault: CutFault, final: Mapping[Tensor, Tensor], words: str, budget: Budget
 ) -> Iterator[Diagnosis]:
     """The cure that adds what the line lacks, or else the whole line, worked out from the derivation."""
-    line = fault.line
+    line, own = fault.line, _called(case, fault.line)
     composition = case.sides.walked(budget.part("composed cure"))
-    own = case.traced.variables.get(line.tensor, line.tensor.name)
-    left = f"{own}[{','.join(i.name for i in line.indices)}]"
     lacking = composition.lack(line, fault.right)
     for lack in dict.fromkeys((lacking and _short(_without_nothing(lacking, line, trials)), None)):
         right = composition.derivative(line, fault.right) if lack is None else add(line.value, lack)
@@ -193,16 +280,12 @@ def _lacking(
         if lack is None:
             right = _short(right)
         cured = replace(line, value=right)
-        edit, shown = Edit(words, "", (cured,)), right if lack is None else lack
-        names = _plainly_named(case, replace(line, value=shown))
-        names |= {t: f"{own}_before" for t in mentioned(shown) if case.traced.variables.get(t, t.name) == own}
-        text = to_text(_renamed(shown, names))
-        before = f"; {own}_before is the {own} that this line reads" if f"{own}_before" in text else ""
-        more = f" - {text[1:]}" if text.startswith("-") else f" + {text}"
-        text = f"{left} = {text}" if lack is None else f"{left} = ({own} as claimed){more}"
-        if len(text) > MAXIMUM_CURE or not trials.agree(edit.equations, case.own_lines, final):
-            continue
-        if _proved(case, edit, case.own_lines, final, budget):
+        text, before = _shown(case, cured, right if lack is None else lack)
+        if lack is not None:
+            left, _, more = text.partition(" = ")
+            text = f"{left} = ({own} as claimed) {f'- {more[1:]}' if more.startswith('-') else f'+ {more}'}"
+        edit = Edit(words, "", (cured,))
+        if len(text) <= MAXIMUM_CURE and _proved(case, edit, case.own_lines, final, budget, fault):
             yield Diagnosis(f"{words}{before}", text, (cured,))
             return
 
@@ -327,12 +410,18 @@ def _round_name(case: Refuted, tensor: Tensor) -> str:
 
 
 def _cures(
-    case: Refuted, search: EditSearch, stage: Stage, budget: Budget, final: Mapping[Tensor, Tensor] | None = None
+    case: Refuted,
+    search: EditSearch,
+    stage: Stage,
+    budget: Budget,
+    final: Mapping[Tensor, Tensor] | None = None,
+    fault: CutFault | None = None,
 ) -> Iterator[Diagnosis]:
     """Lines of the backward pass that can be made right.
 
     Args:
         final: what must come out in the end, where the search looks at a part alone.
+        fault: that part.
     """
     for edit in search.agreeing(stage, budget):
         line = search.changed(edit)
@@ -352,17 +441,17 @@ def _cures(
         words = f"{place}: {edit.words}" if place else edit.words
         if final is not None and not search.trials.agree(edit.equations, case.own_lines, final):
             continue
-        if _proved(case, edit, search.lines, final or search.goals, budget):
+        if _proved(case, edit, search.lines, final or search.goals, budget, fault):
             plain = (len(text) <= MAXIMUM_CURE and text.partition(" = ")[0] != right) or case.formula is not None
             yield Diagnosis(words, text if plain else f"{called} with that changed", lines)
         elif search.trials.telling:
             yield Diagnosis(f"{words}{AS_SHOWN}")
 
 
-def _parts(case: Refuted) -> dict[Tensor, Equation]:
-    """What lines compute on the way, under no name of the user's."""
+def _parts(case: Refuted, place: str = "") -> dict[Tensor, Equation]:
+    """What lines, or this one alone, compute on the way, under no name of the user's."""
     every = (*case.traced.forward.equations, *case.traced.backward.equations)
-    return {e.tensor: e for e in every if e.note.startswith(PART)}
+    return {e.tensor: e for e in every if e.note.startswith(PART) and e.note.endswith(place)}
 
 
 def _slips(
@@ -585,9 +674,23 @@ def _renamed(expr: Expr, names: Mapping[Tensor, str]) -> Expr:
 
 
 def _proved(
-    case: Refuted, edit: Edit, edited: Sequence[Equation], goals: Mapping[Tensor, Tensor], budget: Budget
+    case: Refuted,
+    edit: Edit,
+    edited: Sequence[Equation],
+    goals: Mapping[Tensor, Tensor],
+    budget: Budget,
+    fault: CutFault | None = None,
 ) -> bool:
-    """True if with the edit every goal has the normal form of its value."""
+    """True if with the edit every goal has the normal form of its value.
+
+    Args:
+        fault: what must come out of the edited line itself: where that is not seen, the long way is not gone.
+    """
+    line = None if fault is None else next((e for e in edit.equations if e.tensor is fault.line.tensor), None)
+    if line is not None and fault is not None:
+        walked = case.sides.walked(budget.part("composed cure"))
+        if not walked.shows(line, multiply(fault.factor, Entry(fault.right, line.indices))):
+            return False
     if sum(len(list(nodes_once(e.value))) for e in (*case.derived_lines, *case.own_lines)) > MAXIMUM_NODES:
         return False
     table = {e.tensor: e for e in (*edited, *edit.equations)}

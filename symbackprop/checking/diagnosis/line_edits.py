@@ -100,8 +100,8 @@ def groups(lines: Iterable[Equation], vocabulary: Vocabulary) -> list[list[Equat
     return list(table.values())
 
 
-def edits(group: Sequence[Equation], vocabulary: Vocabulary, *, fitting: bool = False) -> Iterator[Edit]:
-    """What the line may have been meant to be, each thing once, likely slips first.
+def edits(group: Sequence[Equation], vocabulary: Vocabulary, *, fitting: bool = False) -> Iterator[Edit | None]:
+    """What the line may have been meant to be, each thing once, likely slips first; None after work in vain.
 
     Args:
         fitting: whether an index may still stand on an axis of another size.
@@ -118,6 +118,7 @@ def edits(group: Sequence[Equation], vocabulary: Vocabulary, *, fitting: bool = 
         single: list[Table] = []
         for turn, equation in enumerate(group):
             for node, change in source(equation, vocabulary):
+                yield None
                 place = _place(equation, node, change[0], vocabulary)
                 aligned = len(group) > 1 and place != "anywhere"
                 for way in _rounds(node, change[2], turn, vocabulary) if aligned else ("",):
@@ -126,32 +127,35 @@ def edits(group: Sequence[Equation], vocabulary: Vocabulary, *, fitting: bool = 
                 for scope in scopes.get(node, ()):
                     tag, words, _ = change
                     single.append({scope: (tag, words, _with(scope, {node: change}))})
-        found = [_everywhere(group, table) for table in together.values()]
-        if len(group) == 1 and len(found) < len(single):
-            found += [_everywhere(group, table) for table in single]
-        for edit in found if fitting else _refitted(found, vocabulary):
-            values = tuple(e.value for e in edit.equations)
-            if values not in seen:
+        alone = single if len(group) == 1 and len(together) < len(single) else []
+        for table in (*together.values(), *alone):
+            edit = _everywhere(group, table)
+            new = edit if fitting else _refitted(edit, vocabulary)
+            values = tuple(e.value for e in new.equations) if new is not None else ()
+            if values in seen:
+                yield None
+            else:
                 seen.add(values)
-                yield edit
+                yield new
 
 
-def double_edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
+def double_edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit | None]:
     """Two slips in one line, of which the first is a sign, or a tensor whose indices or place are wrong."""
     misfit = not all(fits(e.value, vocabulary) for e in group)
-    for first in edits(group, vocabulary, fitting=True):
+    for first in filter(None, edits(group, vocabulary, fitting=True)):
         if first.kind == "sign" or (misfit and first.kind in ("swapped", "other", "interchanged")):
             for second in edits(first.equations, vocabulary):
-                words = f"{first.words}, and {second.words}"
-                yield replace(second, words=words, reverse=f"{first.reverse}, and {second.reverse}")
+                yield second and replace(
+                    second,
+                    words=f"{first.words}, and {second.words}",
+                    reverse=f"{first.reverse}, and {second.reverse}",
+                )
 
 
-def _refitted(found: Iterable[Edit], vocabulary: Vocabulary) -> Iterator[Edit]:
-    """The edits with which every index stands on an axis of its size, each sum over the axis that it runs along now."""
-    for edit in found:
-        lines = tuple(replace(e, value=resized(e.value)) for e in edit.equations)
-        if all(fits(e.value, vocabulary) for e in lines):
-            yield replace(edit, equations=lines)
+def _refitted(edit: Edit, vocabulary: Vocabulary) -> Edit | None:
+    """The edit with each sum over the axis that it runs along now; None if an index stands on one of another size."""
+    lines = tuple(replace(e, value=resized(e.value)) for e in edit.equations)
+    return replace(edit, equations=lines) if all(fits(e.value, vocabulary) for e in lines) else None
 
 
 def _rounds(node: Expr, new: Expr, turn: int, vocabulary: Vocabulary) -> Iterator[Hashable]:

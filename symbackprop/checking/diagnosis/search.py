@@ -37,7 +37,7 @@ from symbackprop.expression.build import (
     power,
     rewrite,
 )
-from symbackprop.expression.program import Equation
+from symbackprop.expression.program import PART, Equation
 
 SYMMETRIC_PART = "symmetric part"  # the note of an equation that is nobody's line
 Stage = Literal["likely", "plausible", "several", "unlikely", "double"]
@@ -102,7 +102,12 @@ class EditSearch:
             if edit is not None and self.trials.agree(edit.equations, self.lines, self.goals):
                 found.append(edit)
                 left = left.part("a better edit")
-        yield from sorted(found, key=lambda e: e.cost(self.before[line.tensor] for line in e.equations))
+        yield from sorted(found, key=self._cost)
+
+    def _cost(self, edit: Edit) -> tuple[int, bool]:
+        """How much an edit changes; of what a line computes on the way less can be said than of the line."""
+        before = (self.before[line.tensor] for line in edit.equations)
+        return edit.cost(before), edit.equations[0].note.startswith(PART)
 
     def changed(self, edit: Edit) -> Equation:
         """The first line of an edit that is not what it was."""
@@ -136,7 +141,7 @@ class EditSearch:
     def _promising(
         self,
         suspects: Iterable[list[Equation]],
-        edits_of: Callable[[Sequence[Equation], Vocabulary], Iterator[Edit]],
+        edits_of: Callable[[Sequence[Equation], Vocabulary], Iterator[Edit | None]],
     ) -> Iterator[Edit | None]:
         """Edits of lines at which a cure is possible; None for one that is none at first sight."""
         for group in suspects:
@@ -145,7 +150,7 @@ class EditSearch:
                 yield from edits_of(group, self.vocabulary)
             elif response.curable:
                 for edit in edits_of(group, self.vocabulary):
-                    yield edit if self.trials.promising(edit.equations, response) else None
+                    yield edit if edit and self.trials.promising(edit.equations, response) else None
 
 
 def folded(case: Refuted, trials: Trials) -> tuple[Equation, ...]:
