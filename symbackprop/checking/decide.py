@@ -12,6 +12,7 @@ import math
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -80,9 +81,11 @@ from symbackprop.expression.program import Equation, unused
 from symbackprop.expression.recurrence import Recurrence
 from symbackprop.expression.shown import enumerated
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
+from symbackprop.frontends.numpy.time_limit import OutOfTime, alarm
 from symbackprop.frontends.numpy.traced import Traced
 from symbackprop.normal_form.indicators import AT_KINK
 from symbackprop.normal_form.rules_extrema import NO_TIES
+from symbackprop.normal_form.work_time import is_counted
 from symbackprop.rendering.text import to_text
 
 SLIGHT = 1e-3  # a relative difference that rounded constants make
@@ -92,6 +95,7 @@ BESIDE_TIES = 12  # points at which entries may always be equal that a largest o
 MOST_SUSPICIOUS = 3  # points
 MAXIMUM_WRITTEN = 40  # characters of the user's code in a sentence
 _TERMS = (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.Constant)
+BEYOND = 2.0  # seconds that the search for a cause may take too long, where a step of it does not look at the clock
 ENOUGH_POINTS = 3  # in floating point, where one exact point of a whole model takes seconds
 
 
@@ -702,6 +706,7 @@ def _cause(goal: ProofGoal, wrong: list[str], found: Counterexample, budget: Bud
     right = {n: goal.derived[n] for n in wrong}
     case = Refuted(goal.sides, goal.traced, goal.gradient, tuple(wrong), right, found, formula=goal.formula)
     try:
-        return diagnoses(case, budget)
-    except Exception:  # the refutation stands, whatever becomes of the search for its cause
+        with alarm(budget.left + BEYOND) if not is_counted() else nullcontext():
+            return diagnoses(case, budget)
+    except (Exception, OutOfTime):  # the refutation stands, whatever becomes of the search for its cause
         return None

@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 import symbackprop as sb
-from symbackprop.checking.budget import Budget
+from symbackprop.checking import decide
+from symbackprop.checking.budget import SHARES, Budget, Share
 from symbackprop.checking.check import Case, judged
 from symbackprop.checking.progress import Progress, report, watched
 from symbackprop.cli import main
@@ -55,6 +56,18 @@ def test_where_time_ends_it_what_was_done_is_told():
     verdict = sb.check(*deep(300), shapes=SHAPES, seconds=0.5)
     assert verdict.status == "UNDECIDED"
     assert "by then: equations traced" in verdict.reason or "ran for more than" in verdict.reason
+
+
+def test_a_search_for_the_cause_that_does_not_end_leaves_the_refutation(monkeypatch):
+    def endless(*_):
+        while True:
+            pass
+
+    monkeypatch.setattr(decide, "diagnoses", endless)
+    monkeypatch.setattr(decide, "BEYOND", 0.0)
+    monkeypatch.setitem(SHARES, "cause", Share(0.1))
+    verdict = sb.check(lambda x: np.tanh(x).sum(), lambda x: np.tanh(x), shapes={"x": ("N",)})
+    assert verdict.status == "REFUTED" and verdict.wrong == ("x",) and not verdict.diagnosis
 
 
 def test_ctrl_c_ends_it_and_tells_what_was_shown():
