@@ -595,7 +595,8 @@ def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, budge
     except SymbackpropError as error:
         return untraced(error, subject)
     verdict = _decided_at(stated, subject, budget)
-    return replace(verdict, notes=(*verdict.notes, *stated.notes()))
+    why = (f"not for all sizes: {stop.what}" + (f" ({stop.where})" if stop.where else ""),) if verdict else ()
+    return replace(verdict, notes=(*verdict.notes, *stated.notes(), *why))
 
 
 def _decided_at(stated: Stated, subject: str, budget: Budget) -> Verdict:
