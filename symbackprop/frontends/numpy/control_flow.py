@@ -266,6 +266,15 @@ class _Rewriter(ast.NodeTransformer):
         self.open.append(f"__{kind}{self.count}__")
         return self.open[-1]
 
+    def visit_Assign(self, node: ast.Assign) -> Any:
+        """out[t] = h = value: the name is given first, so that what is written is called by it."""
+        names = [t for t in node.targets if isinstance(t, ast.Name)]
+        others = [t for t in node.targets if not isinstance(t, ast.Name)]
+        read = {n.id for t in others for n in ast.walk(t) if isinstance(n, ast.Name)}
+        if self.function and not read & {n.id for n in names}:
+            node.targets = [*names, *others]
+        return self.generic_visit(node)
+
     def visit_Return(self, node: ast.Return) -> Any:
         """A jump must not leave an arm, or a loop, that is followed for several cases at once."""
         return self._jump(node, "return", self.open)

@@ -47,6 +47,7 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.expression.recurrence import blocks
+from symbackprop.expression.sizes import decided
 from symbackprop.frontends.numpy.array import SHARED, Array, Buffer, Journal, array, has_entry
 from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import integers_fit
@@ -640,7 +641,7 @@ class Loop:
         more, latched = increment(value, old), as_latched(value, old)
         if more is not None or (latched is not None and self.index not in free_indices(latched[1])):
             return True
-        if as_running(value, old) is not None:
+        if as_running(value, old) is not None or self._set_last(value, old) is not None:
             return True
         return any(True for _ in self._written_in(value, old)) or self._overlapping(value, old) is not None
 
@@ -816,7 +817,10 @@ class Loop:
                 raise self.stop()
             assert old is not None
             more, latched, running = increment(value, old), as_latched(value, old), as_running(value, old)
-            if running is not None:
+            last = self._set_last(value, old)
+            if last is not None:
+                final = last
+            elif running is not None:
                 final = self._extreme(*running, before(at))
             elif latched is not None and self.index not in free_indices(latched[1]):
                 count = contraction(self.index.name, self.index.size, lambda k: self._at(latched[0], k))
@@ -886,6 +890,13 @@ class Loop:
         if is_so("<=", ONE, self.index.size) is not True:
             raise self.stop("a loop that may be empty")
         return self._at(value, minus(self.index.size, ONE))
+
+    def _set_last(self, value: Expr, old: Entry) -> Expr | None:
+        """What the last round sets, whatever was there before; None if it may keep something of that."""
+        if is_so("<=", ONE, self.index.size) is not True:
+            return None
+        last = decided(self._at(value, minus(self.index.size, ONE)), self.session.facts_here())
+        return None if any(reads(n, old.tensor) for n in nodes_once(last)) else last
 
     def _owned(self, value: Expr, old: Entry, before: Expr, own: tuple[Index, ...]) -> Expr:
         """The entry that is written in one round alone: the one whose index the place names."""
