@@ -707,34 +707,29 @@ def decoder_with_attention(slip):
     """What goes back by way of the largest score is nothing, which is seen within the recurrence."""
 
     def run(y, E, U):
-        h = None
-        hs, ps, cs = [], [], []
+        h = np.zeros(len(U))
+        hs, ps = [h], []
         for t in range(len(y)):
-            if h is None:
-                h = np.zeros(len(U))
-            hs.append(h)
             s = E @ h
             e = np.exp(s - s.max())
             p = e / e.sum()
             c = p @ E
-            h = np.tanh(y[t] + c @ U)
+            h = np.tanh(y[t] + h @ U + c)
+            hs.append(h)
             ps.append(p)
-            cs.append(c)
-        hs.append(h)
-        return hs, ps, cs
+        return hs, ps
 
     def backward(dout, y, E, U):
-        hs, ps, cs = run(y, E, U)
+        hs, ps = run(y, E, U)
         dy, dE, dU, g = np.zeros_like(y), np.zeros_like(E), np.zeros_like(U), np.zeros(len(U))
         for t in range(len(y) - 1, -1, -1):
             z = (g + dout[t]) * (1 - hs[t + 1] ** 2)
             dy[t] = z
-            dU += np.outer(cs[t], z)
-            dc = U @ z
-            dp = E @ dc
+            dU += np.outer(hs[t], z)
+            dp = E @ z
             ds = ps[t] * (dp - (0 if slip else ps[t] @ dp))
-            dE += np.outer(ps[t], dc) + np.outer(ds, hs[t])
-            g = ds @ E
+            dE += np.outer(ps[t], z) + np.outer(ds, hs[t])
+            g = U @ z + ds @ E
         return {"y": dy, "E": dE, "U": dU}
 
     return lambda y, E, U: np.stack(run(y, E, U)[0][1:]), backward
