@@ -6,8 +6,8 @@ can be solved for i, no sum over i is left. Nothing here is trusted: the kernel 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from symbackprop.calculus.rules import matrix_slope, mentions
 from symbackprop.errors import UnsupportedError
@@ -53,11 +53,16 @@ from symbackprop.expression.zero_products import may_lack_values
 
 @dataclass(frozen=True)
 class Contribution:
-    """`cotangent` arrives at the entry `indices` of a tensor, for every value of the `running` indices."""
+    """`cotangent` arrives at the entry `indices` of a tensor, for every value of the `running` indices.
+
+    Args:
+        at: the values of indices that ran until a condition on the way set them.
+    """
 
     indices: tuple[Expr, ...]
     cotangent: Expr
     running: tuple[Index, ...]
+    at: Mapping[Expr, Expr] = field(default_factory=dict)
 
 
 def pull_back(
@@ -90,7 +95,8 @@ def pull_back(
         case Where(condition, then, otherwise):
             at, rest = _pinned(condition, running, facts)
             left = tuple(i for i in running if i not in at)
-            yield from _behind(rest, True, substitute(then, at), substitute(cotangent, at), target, left, facts)
+            for part in _behind(rest, True, substitute(then, at), substitute(cotangent, at), target, left, facts):
+                yield replace(part, at={**at, **part.at})
             yield from _behind(condition, False, otherwise, cotangent, target, running, facts)
         case Extremum():
             index, body = open_binder(expr)
@@ -113,14 +119,15 @@ def _behind(
     What has no value everywhere stays within: of where(w > 0, p*sqrt(w), 0) no root is taken of what is below 0.
     """
 
-    def gated(expr: Expr) -> Expr:
-        return where(gate, expr, ZERO) if open else where(gate, ZERO, expr)
+    def gated(expr: Expr, at: Mapping[Expr, Expr]) -> Expr:
+        here = substitute(gate, at)
+        return where(here, expr, ZERO) if open else where(here, ZERO, expr)
 
     if not may_lack_values(value):
-        yield from pull_back(value, gated(cotangent), target, running, facts)
+        yield from pull_back(value, gated(cotangent, {}), target, running, facts)
         return
     for part in pull_back(value, cotangent, target, running, facts):
-        yield Contribution(part.indices, gated(part.cotangent), part.running)
+        yield replace(part, cotangent=gated(part.cotangent, part.at))
 
 
 def _pinned(condition: Expr, running: tuple[Index, ...], facts: Facts) -> tuple[dict[Expr, Expr], Expr]:

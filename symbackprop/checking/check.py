@@ -377,7 +377,7 @@ def _checked(case: Case, budget: Budget, cases: int = 0) -> Verdict:
     symbols = _telling_symbols(traced)
     if not symbols or asked.spent or budget.left < SHARES["stated sizes"].seconds / 4:
         return verdict  # what took that long is a whole model, which is not easier at stated sizes
-    why = NeedsConcreteSizes("a proof for all sizes", symbols)
+    why = NeedsConcreteSizes("no proof was found", symbols)
     stated = _at_concrete_sizes(case, why, subject, budget.part("stated sizes"))
     return stated if stated.status in ("PROVED", "REFUTED") else verdict
 
@@ -425,26 +425,37 @@ def _raises(case: Case, kind: str, budget: Budget) -> bool:
 
 
 def _by_cases(case: Case, stop: NeedsConcreteSizes, budget: Budget, cases: int) -> Verdict | None:
-    """The verdict on code that asks whether a size is 1: on the sizes beyond in general, and on that one by itself.
+    """The verdict on code that asks whether a size is 1, or less than a number: on the sizes beyond in general, and on
+    each of these by itself.
 
     None where that does not settle it for all sizes.
     """
-    question, opposite = stop.questions[0] if stop.questions else ("", "")
-    single = re.fullmatch(r"(\w+) == 1", question)
-    if single is None or not any(single[1] in _text(s) for s in case.shapes.values()):
+    name, small, opposite = _small_sizes(*stop.questions[0]) if stop.questions else ("", [], "")
+    if not small or cases + len(small) > MOST_CASES or not any(name in _text(s) for s in case.shapes.values()):
         return None
     where = ", ".join(filter(None, (case.where, opposite)))
-    general = _checked(replace(case, where=where), budget.half(), cases + 1)
-    if general.status == "REFUTED" or not general.for_all_sizes:
-        return general if general.status == "REFUTED" else None
-    special = _checked(_with_ones(case, single[1]), budget.half(), cases + 1)
-    if special.status == "REFUTED":
-        return special
-    if not special.for_all_sizes:
-        return None
-    conditions = tuple(dict.fromkeys((*general.conditions, *special.conditions)))
-    told = f"{single[1]} = 1, of which the code asks, has a proof of its own"
-    return replace(general, conditions=conditions, notes=tuple(dict.fromkeys((*general.notes, *special.notes, told))))
+    told = [_checked(replace(case, where=where), budget.half(), cases + len(small))]
+    for n in small if told[0].for_all_sizes else ():
+        told.append(_checked(_with_number(case, name, n), budget.half(), cases + len(small)))
+    wrong = next((v for v in told if v.status == "REFUTED"), None)
+    if wrong is not None or not all(v.for_all_sizes for v in told):
+        return wrong
+    conditions = tuple(dict.fromkeys(c for v in told for c in v.conditions))
+    own = f"{' and '.join(f'{name} = {n}' for n in small)}, of which the code asks, has a proof of its own"
+    return replace(
+        told[0], conditions=conditions, notes=tuple(dict.fromkeys((*(n for v in told for n in v.notes), own)))
+    )
+
+
+def _small_sizes(question: str, opposite: str) -> tuple[str, list[int], str]:
+    """(name, sizes, what all other sizes meet) of a question that tells a few small sizes from the others: T < 3."""
+    names = set(_text([question]))
+    for one, other in ((question, opposite), (opposite, question)) if len(names) == 1 else ():
+        (name,) = names
+        small = [n for n in range(1, LARGER + MOST_CASES) if _meets(one, {name: n})]
+        if small and small == list(range(1, len(small) + 1)) and len(small) < MOST_CASES:
+            return name, small, other
+    return "", [], ""
 
 
 def _text(shape: Any) -> list[str]:
@@ -452,16 +463,16 @@ def _text(shape: Any) -> list[str]:
     return re.findall(r"[A-Za-z_]\w*", str(shape))
 
 
-def _with_ones(case: Case, name: str) -> Case:
-    """The same question with 1 for a size."""
+def _with_number(case: Case, name: str, size: int) -> Case:
+    """The same question with a number for a size."""
 
-    def one(text: Any) -> Any:
-        return re.sub(rf"\b{name}\b", "1", text) if isinstance(text, str) else text
+    def stated(text: Any) -> Any:
+        return re.sub(rf"\b{name}\b", str(size), text) if isinstance(text, str) else text
 
-    shapes = {k: tuple(map(one, s)) if isinstance(s, (tuple, list)) else one(s) for k, s in case.shapes.items()}
-    kinds = {k: ":".join([kind, *map(one, size)]) for k, (kind, *size) in
+    shapes = {k: tuple(map(stated, s)) if isinstance(s, (tuple, list)) else stated(s) for k, s in case.shapes.items()}
+    kinds = {k: ":".join([kind, *map(stated, size)]) for k, (kind, *size) in
              ((k, str(a).split(":")) for k, a in case.assume.items())}  # fmt: skip
-    return replace(case, shapes=shapes, assume=kinds, where=one(case.where))
+    return replace(case, shapes=shapes, assume=kinds, where=stated(case.where))
 
 
 def _scope(traced: Traced) -> str:
@@ -595,7 +606,8 @@ def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, budge
     except SymbackpropError as error:
         return untraced(error, subject)
     verdict = _decided_at(stated, subject, budget)
-    return replace(verdict, notes=(*verdict.notes, *stated.notes()))
+    why = f"not for all sizes: {stop.what}" + (f" ({stop.where})" if stop.where else "")
+    return replace(verdict, notes=(*verdict.notes, *stated.notes(), *((why,) if verdict else ())))
 
 
 def _decided_at(stated: Stated, subject: str, budget: Budget) -> Verdict:

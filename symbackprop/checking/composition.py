@@ -63,6 +63,7 @@ from symbackprop.normal_form.work_time import worked
 
 MOST_OPENED, MOST_TERMS = 24, 300
 MOST_AT_FIRST = 14  # where what stands on one side alone is opened
+MOST_UNEVEN = 12  # terms of a difference of which each tells what to open next
 MOST_BLIND = 3  # tensors that one is compared with, where numbers tell nothing
 MOST_LEVELS = 4  # of definitions of the forward pass that are opened one in another: a lemma is about one layer
 MOST_TOGETHER, MOST_KEPT = 3, 6  # definitions that are put in together to make a value shorter, and ways to go on
@@ -87,9 +88,10 @@ class Order(Enum):
     FORWARD = 3
     ONCE = 4
     TWICE = 5
+    UNEVEN = 6
 
 
-ONE_SIDED, EAGER, FORWARD, ONCE, TWICE = Order
+ONE_SIDED, EAGER, FORWARD, ONCE, TWICE, UNEVEN = Order
 
 
 @dataclass(frozen=True)
@@ -645,7 +647,8 @@ class Composition:
         Args:
             ahead: a tensor of the other side that is opened before anything else is tried: one step on either side.
         """
-        every = [*itertools.product(dict.fromkeys((ahead, None)), (ONE_SIDED, EAGER)), (None, FORWARD)]
+        ways = (ONE_SIDED, UNEVEN, EAGER)
+        every = [*itertools.product(dict.fromkeys((ahead, None)), ways), (None, FORWARD)]
         for first, order in every:
             opened = self._meet(own, other, first, order)
             if opened is not None:
@@ -697,11 +700,14 @@ class Composition:
 
     def _lemma(self, own: Equation, other: Expr, ahead: Tensor) -> Lemma | None:
         """That a tensor is another one; beside recurrences this is tried with that one opened first as well."""
-        opened, first = self._proved(own, other), None
-        for first, order in ((None, FORWARD), (ahead, ONE_SIDED)) if opened is None and self.cuts.clocks else ():
+        opened, first = None, None
+        ways = ((None, UNEVEN), (None, EAGER), (None, FORWARD), (ahead, ONE_SIDED))
+        for first, order in ways if self.cuts.clocks else ():
             opened = self._meet(own, other, first, order)
             if opened is not None:
                 break
+        else:
+            opened = self._proved(own, other) if not self.cuts.clocks else None
         equation = Equation(own.tensor, own.indices, other, own.note)
         return None if opened is None else Lemma(equation, tuple(opened), ahead=first is not None)
 
@@ -798,7 +804,8 @@ class Composition:
             right = cuts.put_in(right, first)
             opened.append(first)
         gap = cuts.gap(left, right)
-        while len(opened) <= (MOST_AT_FIRST if order is ONE_SIDED else MOST_OPENED) and len(gap.terms) <= MOST_TERMS:
+        most = MOST_AT_FIRST if order in (ONE_SIDED, UNEVEN) else MOST_OPENED
+        while len(opened) <= most and len(gap.terms) <= (MOST_UNEVEN if order is UNEVEN else MOST_TERMS):
             if cuts.vanishes_everywhere(gap):
                 return opened
             tensor = self._next(left, right, gap, order, opened)
@@ -819,11 +826,13 @@ class Composition:
         those of the forward pass before derivatives; else one at an end, where nothing else is left.
         """
         cuts = self.cuts
-        limit = {ONCE: 1, TWICE: 2}.get(order, MOST_OPENED)
+        limit = {ONCE: 1, TWICE: 2, UNEVEN: 2}.get(order, MOST_OPENED)
         every = tensors_of(gap).difference(t for t in done if t in cuts.clocks and done.count(t) >= limit)
         one_sided = self._openable(every & (tensors_of(left) ^ tensors_of(right)))
         held = [tensors_in_term(m) for m, _ in gap.terms]
         uneven = self._openable(every & (frozenset.union(*held) - frozenset.intersection(*held)))
+        if order is UNEVEN:
+            one_sided = uneven = uneven if len(held) > 1 else self._openable(every)
         strange, others = (
             [t for t in some if t in self._aliens or t in self._adjoints] for some in (one_sided, uneven)
         )
@@ -837,6 +846,9 @@ class Composition:
                 best = len(shorter.terms), tensor
         if best is not None:
             return best[1]
+        if order is UNEVEN:
+            rest = uneven or [t for t in self._openable(every) if t in self._forward]
+            return self._latest(rest, gap) if rest else None
         seen = self._openable(t for t in every if order is not FORWARD or t in self._forward)
         others = [t for t in others if t in seen]
         apart = [t for t in seen if cuts.places_in(left, t) != cuts.places_in(right, t)]

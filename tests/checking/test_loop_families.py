@@ -672,6 +672,69 @@ def columns_laid_back(slip):
     return forward, backward
 
 
+@family({"r": ("T",), "v": ("T",), "d": ("T",), "vl": ()}, ["v"], assume={"d": "bern"})
+def advantages_with_ends(slip):
+    """Generalized advantages: the value after the last step is given, and episodes end."""
+
+    def forward(r, v, d, vl, gamma=0.99, lam=0.95):
+        adv, last = np.zeros_like(r), 0.0
+        for t in reversed(range(len(r))):
+            nv = vl if t == len(r) - 1 else v[t + 1]
+            delta = r[t] + gamma * nv * (1.0 - d[t]) - v[t]
+            adv[t] = last = delta + gamma * lam * (1.0 - d[t]) * last
+        return adv
+
+    def backward(dout, r, v, d, vl, gamma=0.99, lam=0.95):
+        dr, dv, dvl, g, t = np.zeros_like(r), np.zeros_like(v), 0.0, 0.0, 0
+        while t < len(r):
+            if t > 0:
+                g = g * gamma * lam * (1.0 - d[t - 1])
+            g = g + dout[t]
+            dr[t] = g
+            dv[t] -= g
+            if t < len(r) - 1:
+                dv[t + 1] += g * gamma * (1.0 if slip else 1.0 - d[t])
+            else:
+                dvl = g * gamma * (1.0 - d[t])
+            t += 1
+        return {"r": dr, "v": dv, "vl": dvl}
+
+    return forward, backward
+
+
+@family({"y": ("T", "H"), "E": ("S", "H"), "U": ("H", "H")}, ["y", "E", "U"])
+def decoder_with_attention(slip):
+    """What goes back by way of the largest score is nothing, which is seen within the recurrence."""
+
+    def run(y, E, U):
+        h = np.zeros(len(U))
+        hs, ps = [h], []
+        for t in range(len(y)):
+            s = E @ h
+            e = np.exp(s - s.max())
+            p = e / e.sum()
+            c = p @ E
+            h = np.tanh(y[t] + h @ U + c)
+            hs.append(h)
+            ps.append(p)
+        return hs, ps
+
+    def backward(dout, y, E, U):
+        hs, ps = run(y, E, U)
+        dy, dE, dU, g = np.zeros_like(y), np.zeros_like(E), np.zeros_like(U), np.zeros(len(U))
+        for t in range(len(y) - 1, -1, -1):
+            z = (g + dout[t]) * (1 - hs[t + 1] ** 2)
+            dy[t] = z
+            dU += np.outer(hs[t], z)
+            dp = E @ z
+            ds = ps[t] * (dp - (0 if slip else ps[t] @ dp))
+            dE += np.outer(ps[t], z) + np.outer(ds, hs[t])
+            g = U @ z + ds @ E
+        return {"y": dy, "E": dE, "U": dU}
+
+    return lambda y, E, U: np.stack(run(y, E, U)[0][1:]), backward
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_prove_meets_loops_as_they_are_written(name):
     assert not _unproved(name, False)[1]
@@ -726,6 +789,28 @@ def test_trace_names_in_an_arm_what_is_read_elsewhere_as_well():
     program = sb.trace(forward, {"x": ("N", "M")})
     x = np.arange(1.0, 7.0).reshape(3, 2)
     np.testing.assert_allclose(evaluate(program, {"N": 3, "M": 2}, {"x": x})["out"], forward(x))
+
+
+def test_a_quotient_that_is_written_to_one_place_has_a_derivative():
+    """The place is told by a condition around the quotient, which may lack a value elsewhere: it names no index then."""
+
+    def sweep(a, b, d):
+        p = np.zeros_like(d)
+        p[0] = d[0] / b[0]
+        for i in range(1, len(d)):
+            p[i] = (d[i] - a[i] * p[i - 1]) / b[i]
+        return p
+
+    def backward(dout, a, b, d):
+        g, dd = 0.0, np.zeros_like(d)
+        for i in range(len(d) - 1, -1, -1):
+            g = (dout[i] + g) / b[i]
+            dd[i] = g
+            g = -a[i] * g
+        return {"d": dd}
+
+    verdict = sb.check(sweep, backward, shapes=dict.fromkeys("abd", ("N",)), assume={"b": "pos"})
+    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes"), str(verdict)
 
 
 def test_check_asks_for_sizes_where_no_clock_tells_the_order_of_rounds():

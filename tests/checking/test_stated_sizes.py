@@ -11,6 +11,13 @@ ROWS = {"x": ("T", "D")}
 
 
 def late_squares(x):
+    def beyond(t):
+        return 0.0 * x[0] if t >= x.shape[0] else x[t] ** 2 + beyond(t + 1)
+
+    return beyond(3)
+
+
+def late_squares_by_a_loop(x):
     total = 0.0 * x[0]
     for t in range(3, x.shape[0]):
         total = total + x[t] ** 2
@@ -33,6 +40,26 @@ def test_check_says_in_the_first_line_that_sizes_are_stated():
     assert not verdict.for_all_sizes
     first = str(verdict).splitlines()[0]
     assert "the stated sizes T = 2 and T = 3 and T = 4 alone; every size of the other axes" in first
+
+
+def test_check_says_what_stands_in_the_way_of_all_sizes():
+    verdict = sb.check(late_squares, late_slopes(2), shapes=ROWS)
+    (why,) = [note for note in verdict.notes if note.startswith("not for all sizes: ")]
+    assert why.startswith("not for all sizes: a branch that depends on the sizes (line ")
+    assert "if t >= x.shape[0]" in why
+
+
+def test_check_proves_few_small_sizes_by_themselves_and_all_beyond_in_general():
+    verdict = sb.check(late_squares_by_a_loop, late_slopes(2), shapes=ROWS)
+    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes")
+    assert "T = 1 and T = 2, of which the code asks, has a proof of its own" in verdict.notes
+
+    def wrong_for_two(dout, x):
+        return {"x": late_slopes(2)(dout, x)["x"] + (x if len(x) == 2 else 0.0 * x)}
+
+    found = sb.check(late_squares_by_a_loop, wrong_for_two, shapes=ROWS)
+    assert found.status == "REFUTED"
+    assert found.counterexample.inputs["x"].shape[0] == 2
 
 
 def test_check_looks_where_a_loop_is_not_empty():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+
 import numpy as np
 import pytest
 
@@ -294,6 +297,92 @@ def from_none(x):
     return total
 
 
+def by_a_method_from_none(x):
+    class Cell:
+        def __init__(self):
+            self.h = None
+
+        def step(self, row):
+            if self.h is None:
+                self.h = np.zeros_like(row)
+            self.h = np.tanh(row + 0.5 * self.h)
+            return self.h
+
+    cell, out = Cell(), np.zeros_like(x)
+    for t in range(len(x)):
+        out[t] = cell.step(x[t])
+    return out
+
+
+def none_for_two_rounds(u):
+    last, before, total = None, None, 0.0
+    for v in u:
+        total = total + v * (1.0 if before is None else before)
+        before, last = last, v
+    return total
+
+
+def none_in_a_list(u):
+    last, kept, total = None, [], 0.0
+    for k in range(len(u)):
+        kept.append(last)
+        last = u[k]
+        total = total + (0.0 if kept[k] is None else last * kept[k])
+    return total
+
+
+def counted_down(u):
+    h, t = 0.0, len(u) - 1
+    while t >= 0:
+        h = 0.5 * h + u[t]
+        t -= 1
+    return h * t
+
+
+def counted_while_any(u):
+    h, t = 0.0, len(u)
+    while t:
+        t = t - 1
+        h = 0.5 * h + u[t]
+    return h
+
+
+def counted_to_an_end_that_moves(u):
+    total, k, end = 0.0, 0, len(u)
+    while k < end:
+        total, end = total + u[k], end - 1
+        k += 1
+    return total
+
+
+def else_of_a_loop(u):
+    h = 0.0
+    for v in u:
+        h = 0.5 * h + v
+    else:
+        h = 3 * h
+    return h
+
+
+def folded(u, x):
+    h = functools.reduce(lambda h, v: 0.5 * h + v, u, 1.0)
+    return h * functools.reduce(lambda a, row: a * row, x)
+
+
+def accumulated(u):
+    return np.array(list(itertools.accumulate(u, lambda h, v: 0.5 * h + v)))
+
+
+def lists_joined(x, w):
+    h, kept = w, []
+    for row in x:
+        h = 0.5 * h + row
+        kept.append(h)
+    earlier = [w] + kept[:-1]  # noqa: RUF005
+    kept.append(2 * h)
+    return np.stack(kept), np.stack(earlier)
+
+
 def from_a_number(x):
     total = 0
     for row in x:
@@ -490,6 +579,14 @@ FOLLOWED = [
     listed_in_steps,
     pairs_after_a_first_one,
     filled_place_by_place,
+    from_none,
+    by_a_method_from_none,
+    counted_down,
+    counted_while_any,
+    else_of_a_loop,
+    folded,
+    accumulated,
+    lists_joined,
 ]  # states, lists and arrays that each round reads: recurrences
 CHANGED = [
     filled_in_some_places,
@@ -500,7 +597,14 @@ CHANGED = [
     the_item_before_is_changed,
     taken_by_twos,
 ]
-CARRIED = [from_none, another_function, another_attribute, used_up]
+CARRIED = [
+    another_function,
+    another_attribute,
+    used_up,
+    none_for_two_rounds,
+    none_in_a_list,
+    counted_to_an_end_that_moves,
+]
 
 
 @pytest.mark.parametrize("function", [*CARRIED, *CHANGED, stops_early], ids=lambda f: f.__name__)

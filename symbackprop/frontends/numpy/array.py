@@ -229,7 +229,7 @@ def exemplar(value: Array) -> Any:
 class Array(Result):
     """A symbolic `numpy.ndarray`, or a NumPy scalar (`scalar`), which is never changed in place."""
 
-    __slots__ = ("axes", "buffer", "contiguous", "ordered", "scalar", "shared", "through")
+    __slots__ = ("absent", "axes", "buffer", "contiguous", "ordered", "scalar", "shared", "through")
     __array_priority__ = 1000
     __class__ = class_of(exemplar)
 
@@ -242,6 +242,7 @@ class Array(Result):
         self.contiguous = True  # False: not known to be C-contiguous
         self.shared: tuple[tuple[Buffer, int], ...] = ()  # may be a view of these buffers, as they are now, or a copy
         self.ordered = True  # its axes come as in memory: what NumPy makes in its layout is C-contiguous
+        self.absent: Expr | None = None  # where there is None in its place: in the first round of a loop
 
     def is_result_of(self, instruction: Instruction) -> None:
         """Note where the user's code computes what the memory holds, if this array is all of it."""

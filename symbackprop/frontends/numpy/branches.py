@@ -348,10 +348,12 @@ def _denied(value: Any) -> Any:
     return not value if condition is None else scalar(subtract(ONE, condition), "bool")
 
 
-def _is(left: Any, right: Any) -> bool:
-    for side in (left, right):
+def _is(left: Any, right: Any) -> Any:
+    for side, other in ((left, right), (right, left)):
         if isinstance(side, Unsettled):
             raise side.stop()
+        if other is None and isinstance(side, Array) and side.absent is not None:
+            return scalar(side.absent, "bool")
     return left is right
 
 

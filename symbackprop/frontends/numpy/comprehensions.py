@@ -1,5 +1,8 @@
-"""Comprehensions over symbolic ranges, and functions of NumPy that call the user's again and again."""
+"""Comprehensions over symbolic ranges, loops that count by themselves, and functions that call the user's again and
+again."""
 
+import functools
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,8 +10,11 @@ import numpy as np
 
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import (
+    ONE,
     ZERO,
     Expr,
+    Number,
+    add,
     entries_once,
     fresh,
     substitute,
@@ -20,7 +26,7 @@ from symbackprop.frontends.numpy.growing import growing, is_made
 from symbackprop.frontends.numpy.heap import Heap
 from symbackprop.frontends.numpy.loops import Loop
 from symbackprop.frontends.numpy.masked import selected
-from symbackprop.frontends.numpy.operands import as_array
+from symbackprop.frontends.numpy.operands import as_array, integer_of
 from symbackprop.frontends.numpy.recurrences import (
     reduced_places,
 )
@@ -37,9 +43,11 @@ from symbackprop.frontends.numpy.session import (
     current,
     guarded,
     is_so,
+    minus,
+    must_know,
     places_of,
 )
-from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList
+from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList, SymbolicRange
 from symbackprop.frontends.numpy.views import axis_of
 
 
@@ -221,14 +229,116 @@ def _emptied(items: Any) -> None:
         raise NeedsConcreteSizes("a loop that goes on until a list is empty", size_symbols(items.length))
 
 
+def _counted(
+    relation: str,
+    test: Callable[[], Any],
+    counter: Callable[[], Any],
+    bound: Callable[[], Any],
+    step: Callable[[], Any],
+) -> Any:
+    """The rounds of `while counter < bound:`, whose body adds a number to the counter; its value in each."""
+    ends = [integer_of(counter()), integer_of(bound())]
+    if any(e is None for e in ends) or all(isinstance(e, Number) for e in ends):
+        return _values(test, counter)
+    beyond = {"<=": 1, ">=": -1}.get(relation, 0)
+    return items_of_symbolic_length(SymbolicRange(counter(), bound() + beyond, step()))
+
+
+def _values(test: Callable[[], Any], counter: Callable[[], Any]) -> Iterator[Any]:
+    while test():
+        yield counter()
+
+
+def _known_to_be(wanted: bool) -> Callable[[Any], None]:
+    """Refuse a loop over a symbolic range whose test is not known to be this in each round."""
+
+    def check(test: Any) -> None:
+        value = test.read()(()) if isinstance(test, Array) else test.expr if isinstance(test, Size) else None
+        zero = not test if value is None else is_so("==", value, ZERO)
+        if zero is None or zero is wanted:
+            assert value is not None, "Python has just asked the same"
+            raise NeedsConcreteSizes("a `while` whose test is not known in each round", size_symbols(value))
+
+    return check
+
+
+class _Folding(Loop):
+    """A function of what it gave before and of an item, for one item after the other: functools.reduce."""
+
+    def __init__(self, items: SymbolicItems) -> None:
+        super().__init__(items, ("value",), True, ())
+
+    def _locals(self) -> dict[Any, Any]:
+        return {"value": self.value}
+
+    def folded(self, function: Callable[[Any, Any], Any], value: Any) -> Any:
+        """What the function gives at last."""
+        self.value = value
+        for item in self:
+            self.value = function(self.before("value"), item)
+        return self.after("value")
+
+
+class _Accumulating(_Listing):
+    """The same, with all that the function gave on the way: itertools.accumulate."""
+
+    def _locals(self) -> dict[Any, Any]:
+        return {"values": self.values, "value": self.value}
+
+    def accumulated(self, function: Callable[[Any, Any], Any], value: Any) -> Any:
+        """The list of these."""
+        self.names, self.value = ("values", "value"), value
+        for item in self:
+            self.values, self.value = self.before("values"), function(self.before("value"), item)
+            self.values.append(self.value)
+        return self.after("values")
+
+
+_NONE = object()
+
+
+def _begun(items: Any, initial: Any) -> tuple[SymbolicItems | None, Any]:
+    """(what a fold over a symbolic length goes through, the value with which it begins); None of other lengths."""
+    found = items_of_symbolic_length(items)
+    if found is None or initial is not _NONE:
+        return found, initial
+    must_know("<=", ONE, found.length, "the length of what is folded")
+    return SymbolicItems(minus(found.length, ONE), lambda i: found.item(add(i, ONE))), found.item(ZERO)
+
+
+def _reduce(function: Callable[[Any, Any], Any], items: Any, initial: Any = _NONE) -> Any:
+    """functools.reduce"""
+    found, value = _begun(items, initial)
+    if found is None:
+        return functools.reduce(function, items, *(() if initial is _NONE else (initial,)))
+    return _Folding(found).folded(function, value)
+
+
+def _accumulate(items: Any, func: Any = None, *, initial: Any = None) -> Any:
+    """itertools.accumulate"""
+    function = OPERATIONS["add"] if func is None else func
+    found, value = _begun(items, _NONE if initial is None else initial)
+    if found is None:
+        return itertools.accumulate(items, function, initial=initial)
+    rest = _Accumulating(found).accumulated(function, value)
+    return SymbolicList(OPERATIONS["concatenate"]([OPERATIONS["stack"]([value]), OPERATIONS["array"](rest)]))
+
+
+FOLDS: dict[int, Callable[..., Any]] = {
+    id(functools.reduce): guarded(_reduce),
+    id(itertools.accumulate): guarded(_accumulate),
+}
 LOOP_HELPERS: dict[str, Callable[..., Any]] = {
     "__as_list__": guarded(_as_list),
     "__loop__": guarded(Loop),
     "__until_empty__": guarded(_until_empty),
     "__emptied__": guarded(_emptied),
+    "__counted__": guarded(_counted),
+    "__goes_on__": guarded(_known_to_be(True)),
+    "__ends__": guarded(_known_to_be(False)),
     "__listed__": guarded(_listed),
     "zip": guarded(zipped),
     "enumerate": guarded(enumerated),
     "reversed": guarded(reversed_items),
 }
-__all__ = ["LOOP_HELPERS"]
+__all__ = ["FOLDS", "LOOP_HELPERS"]

@@ -266,6 +266,15 @@ class _Rewriter(ast.NodeTransformer):
         self.open.append(f"__{kind}{self.count}__")
         return self.open[-1]
 
+    def visit_Assign(self, node: ast.Assign) -> Any:
+        """out[t] = h = value: the name is given first, so that what is written is called by it."""
+        names = [t for t in node.targets if isinstance(t, ast.Name)]
+        others = [t for t in node.targets if not isinstance(t, ast.Name)]
+        read = {n.id for t in others for n in ast.walk(t) if isinstance(n, ast.Name)}
+        if self.function and not read & {n.id for n in names}:
+            node.targets = [*names, *others]
+        return self.generic_visit(node)
+
     def visit_Return(self, node: ast.Return) -> Any:
         """A jump must not leave an arm, or a loop, that is followed for several cases at once."""
         return self._jump(node, "return", self.open)
@@ -289,7 +298,10 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_While(self, node: ast.While) -> Any:
         """A loop of which the test must be known; one that goes on as long as there is something in a list takes it out
-        item by item, or is refused."""
+        item by item, or is refused; one that counts a name is a `for` over what the name is in each round."""
+        counted = _counted(node, self.locals) if self.function else None
+        if counted is not None:
+            return self._counting(node, *counted)
         emptied = _asked_to_be_empty(node.test) if self.function else None
         later = [self._later(copy.deepcopy(e)) for e in (emptied, node.test) if e is not None and emptied is not None]
         if emptied is not None and None not in later:
@@ -305,10 +317,25 @@ class _Rewriter(ast.NodeTransformer):
         new = ast.copy_location(ast.While(node.test, body, self._block(node.orelse)), node)
         return [_located(_assign(own, _call("__plainly__", ast.Constant(True))), node), new]
 
+    def _counting(self, node: ast.While, name: str, step: ast.expr, relation: str, bound: ast.expr) -> Any:
+        """for name in __counted__(...), which asks in each round whether `while` would go on, and at the end whether it
+        would stop: how many rounds there are is guessed."""
+        counter = ast.copy_location(ast.Name(name, ast.Load()), node)
+        later = [self._later(copy.deepcopy(e)) for e in (node.test, counter, bound, step)]
+        rounds = _call("__counted__", ast.Constant(relation), *(e for e in later if e))
+        asks, ends = (ast.copy_location(ast.Expr(_call(word, copy.deepcopy(node.test))), node)
+                      for word in ("__goes_on__", "__ends__"))  # fmt: skip
+        target = ast.copy_location(ast.Name(name, ast.Store()), node)
+        loop = ast.copy_location(ast.For(target, rounds, [asks, *node.body], []), node)
+        return [*self.visit_For(loop), *self._block([ends])]
+
     def visit_For(self, node: ast.For) -> Any:
         """A loop: over its items one by one, or once with a symbolic item."""
         if not self.function:
             return self.generic_visit(node)
+        if node.orelse and not any(isinstance(n, ast.Break) for s in node.body for n in ast.walk(s)):
+            plain = ast.copy_location(ast.For(node.target, node.iter, node.body, []), node)
+            return [*self.visit_For(plain), *self._block(node.orelse)]
         growing = tuple(n for n in _growing(node.body) if n in self.locals)
         names = tuple(dict.fromkeys((*_of_user(_assigned([node])), *growing)))
         items, orelse = self.visit(node.iter), self._block(node.orelse)
@@ -378,7 +405,7 @@ class _Rewriter(ast.NodeTransformer):
         if self.function and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Is, ast.IsNot)):
             call = _call("__is__", self.visit(node.left), self.visit(node.comparators[0]))
             negated = isinstance(node.ops[0], ast.IsNot)
-            return ast.copy_location(ast.UnaryOp(ast.Not(), call) if negated else call, node)
+            return ast.copy_location(_call("__denied__", call) if negated else call, node)
         if not inner or not self.function or not all(isinstance(e, (ast.Name, ast.Constant)) for e in inner):
             return self.generic_visit(node)  # type: ignore[return-value]
         sides = [node.left, *node.comparators]
@@ -460,6 +487,60 @@ def _asked_to_be_empty(test: ast.expr) -> ast.expr | None:
         case ast.Name():
             return test
     return None
+
+
+_STEPS = {ast.Add: 1, ast.Sub: -1}
+_RELATIONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.NotEq: "!="}
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "!=": "!="}
+_ASKED = (ast.expr_context, ast.operator, ast.cmpop, ast.Name, ast.Attribute, ast.Constant, ast.BinOp, ast.Subscript,
+          ast.UnaryOp, ast.unaryop, ast.Compare)  # fmt: skip
+
+
+def _counted(node: ast.While, own: frozenset[str]) -> tuple[str, ast.expr, str, ast.expr] | None:
+    """(name, step, relation, bound) of `while name < bound:` whose body counts the name, once in each round.
+
+    Args:
+        own: the names that the function binds and no other sees.
+    """
+    jumps = (ast.Break, ast.Continue, ast.Return)
+    if node.orelse or any(isinstance(n, jumps) for s in node.body for n in ast.walk(s)) or not _is_asked(node.test):
+        return None
+    sides: list[tuple[ast.expr, str, ast.expr]]
+    match node.test:
+        case ast.Name():
+            sides = [(node.test, "!=", ast.copy_location(ast.Constant(0), node))]
+        case ast.Compare(left, [op], [right]) if type(op) in _RELATIONS:
+            relation = _RELATIONS[type(op)]
+            sides = [(left, relation, right), (right, _MIRRORED[relation], left)]
+        case _:
+            return None
+    for counter, relation, bound in sides:
+        if isinstance(counter, ast.Name) and counter.id in own:
+            steps = [step for s in node.body if (step := _step(s, counter.id)) is not None]
+            bindings = [n for s in node.body for n in ast.walk(s) if isinstance(n, ast.Name) and n.id == counter.id
+                        and not isinstance(n.ctx, ast.Load)]  # fmt: skip
+            if len(steps) == len(bindings) == 1:
+                return counter.id, steps[0], relation, bound
+    return None
+
+
+def _step(statement: ast.stmt, name: str) -> ast.expr | None:
+    """What a statement adds to a name: n += 2, n = n - 1."""
+    match statement:
+        case ast.AugAssign(ast.Name(id=target), op, ast.Constant(int(value))) if target == name and type(op) in _STEPS:
+            return ast.copy_location(ast.Constant(_STEPS[type(op)] * value), statement)
+        case ast.Assign([ast.Name(id=target)], ast.BinOp(ast.Name(id=old), op, ast.Constant(int(value)))) if (
+            target == old == name and type(op) in _STEPS
+        ):
+            return ast.copy_location(ast.Constant(_STEPS[type(op)] * value), statement)
+    return None
+
+
+def _is_asked(test: ast.expr) -> bool:
+    """True for a test that may be asked again: it calls nothing but len."""
+    calls = [n for n in ast.walk(test) if isinstance(n, ast.Call)]
+    plain = all(isinstance(n, (*_ASKED, ast.Call)) for n in ast.walk(test))
+    return plain and all(isinstance(c.func, ast.Name) and c.func.id == "len" and not c.keywords for c in calls)
 
 
 def _call(name: str, *arguments: ast.expr) -> ast.Call:

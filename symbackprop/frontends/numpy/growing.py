@@ -113,6 +113,8 @@ class Items:
     def _settle(self, value: Any) -> None:
         """Let an array be one tensor, whoever reads it in this round or later."""
         if isinstance(value, Array):
+            if value.absent is not None:
+                raise self.stop("a list that gets None in the first round, and numbers later")
             value.buffer.settle(self.session.variable_of(lambda v: v is value))
 
     def get(self, place: Expr) -> Any:

@@ -131,7 +131,7 @@ def items_of(value: Any) -> Items | None:
     if kind is Slots:
         return dict(value.held)
     if kind is SymbolicList:
-        return {"front": value.front, "back": value.back}
+        return {"front": value.front, "back": value.back, "whole": value.whole}
     if kind is Masked:
         return {"inner": value.inner, "chosen": value.chosen, "view": value.view}
     if (

@@ -47,6 +47,7 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.expression.recurrence import blocks
+from symbackprop.expression.sizes import decided
 from symbackprop.frontends.numpy.array import SHARED, Array, Buffer, Journal, array, has_entry
 from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import integers_fit
@@ -81,6 +82,7 @@ from symbackprop.frontends.numpy.session import (
     Content,
     axis_indices,
     current,
+    defined_as,
     entry,
     guarded,
     holds,
@@ -184,6 +186,7 @@ class Loop:
         self.heap, self.origin = Heap(session), self._locals()
         self.carried: dict[Any, tuple[Tensor, Array]] = {}  # name, (object, key) or buffer -> the unknown number
         self.lost: set[Any] = set()  # names and (object, key) that hold something else in each round, but no number
+        self.absent: set[Any] = set()  # those that are None before the loop, and numbers after each round
         self.journal = Journal(self.place, settling=True)
         self.growing: dict[Any, GrowingList | GrowingDict] = {}  # by name, or (object, key)
         self.plain: set[int] = set()  # lists that an object holds, and that do not grow
@@ -218,6 +221,7 @@ class Loop:
             complete &= not self._shares_more(names, objects)
             needed = {} if self.found or not complete else self._needed(names, objects)
             if complete and not needed:
+                self._must_be_there(names, objects)
                 self._close(names, objects)
                 session.loops.pop()
                 self._make_sure_of_order()
@@ -400,6 +404,7 @@ class Loop:
             unknown = Array(Buffer(old.axes, content, old.dtype), scalar=not old.axes)
             unknown.buffer.weak, unknown.buffer.settled = old.buffer.weak, True
             unknown.may_be_number = old.may_be_number
+            unknown.absent = holds("==", self.index, ZERO) if place in self.absent else None
             self._hold(place, unknown)
             self.stand_ins[place] = unknown
             self.origins.setdefault(place, set())
@@ -444,6 +449,9 @@ class Loop:
                     found[key, k] = (before[k], value)
         result, lost = {}, set(found)
         for place, (old, value) in found.items():
+            if old is None and isinstance(value, Array) and is_so("<=", ONE, self.index.size):
+                self.absent.add(place)
+                old = array(value.axes, lambda _: ZERO, value.dtype)  # nothing reads it: `_must_be_there`
             if isinstance(old, _NUMERIC) and isinstance(value, _NUMERIC):
                 b = as_array(value)
                 a = widened(as_array(old), b)
@@ -473,6 +481,22 @@ class Loop:
         return tensor
 
     # --- after the loop
+
+    def _must_be_there(self, names: Items, objects: Mapping[int, Items]) -> None:
+        """Refuse a first round that leaves of None what there was before: it may be None in later rounds as well."""
+        states = {f.tensor if isinstance(f := self.found.get(p), State) else self.carried[p][0] for p in self.absent}
+        for place in self.carried if states else ():
+            content, shape = self._left(place, names, objects)
+            if self._reads(substitute(content(axis_indices(shape)), {self.index: ZERO}), states):
+                raise self.stop("a name that may be None in the second round still")
+
+    def _reads(self, value: Expr, tensors: set[Tensor]) -> bool:
+        """Whether a value is computed from one of some tensors, by way of what else is computed."""
+        for read in entries_once(value):
+            inside = defined_as(read)
+            if read.tensor in tensors or (inside is not None and self._reads(inside, tensors)):
+                return True
+        return False
 
     def _close(self, names: Items, objects: Mapping[int, Items]) -> None:
         for buffer in list(self.journal.before):
@@ -617,7 +641,7 @@ class Loop:
         more, latched = increment(value, old), as_latched(value, old)
         if more is not None or (latched is not None and self.index not in free_indices(latched[1])):
             return True
-        if as_running(value, old) is not None:
+        if as_running(value, old) is not None or self._set_last(value, old) is not None:
             return True
         return any(True for _ in self._written_in(value, old)) or self._overlapping(value, old) is not None
 
@@ -793,7 +817,10 @@ class Loop:
                 raise self.stop()
             assert old is not None
             more, latched, running = increment(value, old), as_latched(value, old), as_running(value, old)
-            if running is not None:
+            last = self._set_last(value, old)
+            if last is not None:
+                final = last
+            elif running is not None:
                 final = self._extreme(*running, before(at))
             elif latched is not None and self.index not in free_indices(latched[1]):
                 count = contraction(self.index.name, self.index.size, lambda k: self._at(latched[0], k))
@@ -863,6 +890,13 @@ class Loop:
         if is_so("<=", ONE, self.index.size) is not True:
             raise self.stop("a loop that may be empty")
         return self._at(value, minus(self.index.size, ONE))
+
+    def _set_last(self, value: Expr, old: Entry) -> Expr | None:
+        """What the last round sets, whatever was there before; None if it may keep something of that."""
+        if is_so("<=", ONE, self.index.size) is not True:
+            return None
+        last = decided(self._at(value, minus(self.index.size, ONE)), self.session.facts_here())
+        return None if any(reads(n, old.tensor) for n in nodes_once(last)) else last
 
     def _owned(self, value: Expr, old: Entry, before: Expr, own: tuple[Index, ...]) -> Expr:
         """The entry that is written in one round alone: the one whose index the place names."""

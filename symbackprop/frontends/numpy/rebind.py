@@ -12,6 +12,7 @@ import copy
 import dis
 import enum
 import functools
+import itertools
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +23,7 @@ import numpy as np
 
 from symbackprop.errors import TraceError
 from symbackprop.frontends.numpy.branches import HELPERS
-from symbackprop.frontends.numpy.comprehensions import LOOP_HELPERS
+from symbackprop.frontends.numpy.comprehensions import FOLDS, LOOP_HELPERS
 from symbackprop.frontends.numpy.control_flow import rewritten_code
 from symbackprop.frontends.numpy.dialects import DIALECTS, OWN_CODE, UNKNOWN
 from symbackprop.frontends.numpy.library import CONSTANTS, in_library, library_of, module_stand_in, value_stand_in
@@ -45,9 +46,11 @@ class Overlay:
         self.session = session
         self.state = SharedState(unknown)
         self._builtins = shadow_builtins(self._import) | HELPERS | LOOP_HELPERS
-        self._known = by_identity() | {
-            id(real): self._builtins[name] for name, real in vars(builtins).items() if callable(real)
-        }
+        self._known = (
+            by_identity()
+            | FOLDS
+            | {id(real): self._builtins[name] for name, real in vars(builtins).items() if callable(real)}
+        )
         self._done: dict[int, Any] = {}
         self._identities = self._types = False  # code compares identities, and reaches for real types
         self._keep: list[Any] = []  # ids stay unique while their objects live
@@ -76,7 +79,7 @@ class Overlay:
             return value
         self._keep.append(value)
         if isinstance(value, types.ModuleType):
-            stand_in = module_stand_in(value)
+            stand_in = None if value in (functools, itertools) else module_stand_in(value)
             return _UserModule(self, value) if stand_in is None else stand_in
         if isinstance(value, type) and value in STAND_INS:
             return STAND_INS[value]

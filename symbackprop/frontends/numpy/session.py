@@ -29,6 +29,7 @@ from symbackprop.expression.build import (
     Entry,
     Expr,
     Index,
+    Kronecker,
     Multiply,
     Number,
     Remainder,
@@ -188,7 +189,7 @@ class Session:
 
     def facts_here(self) -> Facts:
         """What is known about sizes and rounds where the arms of branches run that are running."""
-        known = tuple(dict.fromkeys(r for _, condition in self.arms for r in _inequalities(condition)))
+        known = tuple(dict.fromkeys(r for _, condition in self.arms for r in _inequalities(condition, self.facts)))
         if known not in self._facts_in_arms:
             self._facts_in_arms[known] = Facts((*self.facts.domain, *known), self.facts.ranges)
         return self._facts_in_arms[known]
@@ -598,20 +599,42 @@ def holds(relation: Relation, left: Expr, right: Expr) -> Expr:
     if answer is not None:
         return ONE if answer else ZERO
     a, b = reduced(left), reduced(right)
-    return kronecker(a, b) if relation == "==" else Compare(relation, a, b)
+    return kronecker(*_solved(a, b)) if relation == "==" else Compare(relation, a, b)
 
 
-def _inequalities(condition: Expr, holds: bool = True) -> list[Expr]:
-    """The inequalities between sizes and rounds that a condition, a value 0 or 1, says to hold, or not to."""
+def _solved(left: Expr, right: Expr) -> tuple[Expr, Expr]:
+    """The two sides of an equation, solved for the one index in it where that is easy: T - 1 - t == 0 is t == T - 1."""
+    gap = minus(left, right)
+    indices = [i for i in free_indices(gap) if isinstance(i, Index)]
+    if len(indices) != 1 or indices[0] in (left, right):
+        return left, right
+    rest = substitute(gap, {indices[0]: ZERO})
+    for value in (minus(ZERO, rest), reduced(rest)):
+        if minus(gap, minus(indices[0], value)) is ZERO or minus(gap, minus(value, indices[0])) is ZERO:
+            return indices[0], value
+    return left, right
+
+
+def _inequalities(condition: Expr, facts: Facts, holds: bool = True) -> list[Expr]:
+    """The inequalities between sizes and rounds that a condition, a value 0 or 1, says to hold, or not to.
+
+    That two are not equal says something where one is known to be no less.
+    """
     match condition:
         case Multiply(factors) if holds:
-            return [r for f in factors for r in _inequalities(f)]
+            return [r for f in factors for r in _inequalities(f, facts)]
         case Add((Multiply((Number(sign), negated)), Number(one))) if sign == -1 and one == 1:
-            return _inequalities(negated, not holds)
-        case Compare("<" | "<=", left, right) if not any(isinstance(n, Entry) for n in nodes_once(condition)):
+            return _inequalities(negated, facts, not holds)
+        case Kronecker(left, right) | Compare("<" | "<=", left, right) if not any(
+            isinstance(n, Entry) for n in nodes_once(condition)
+        ):
+            if isinstance(condition, Compare):
+                other: Relation = "<=" if condition.relation == "<" else "<"
+                return [condition if holds else Compare(other, right, left)]
+            pairs = ((left, right), (right, left))
             if holds:
-                return [condition]
-            return [Compare("<=" if condition.relation == "<" else "<", right, left)]
+                return list[Expr](Compare("<=", a, b) for a, b in pairs)
+            return list[Expr](Compare("<", a, b) for a, b in pairs if decide("<=", a, b, facts))[:1]
     return []
 
 

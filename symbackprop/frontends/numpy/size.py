@@ -296,6 +296,30 @@ class SymbolicList:
         self.back = self.back + 1
         return self._item(self.whole, size(_length(self.whole)) - self.back)
 
+    def append(self, value: Any) -> None:
+        """One more item; in rounds and arms it is a list of another length that they leave."""
+        session = current()
+        if session.loops or session.arms:
+            raise _needs_number(self, "append")
+        self.whole, self.front, self.back = self._joined(self, [value]).whole, 0, 0
+
+    def __add__(self, other: Any) -> SymbolicList:
+        return self._joined(self, other)
+
+    def __radd__(self, other: Any) -> SymbolicList:
+        return self._joined(other, self)
+
+    def _joined(self, *lists: Any) -> SymbolicList:
+        """The items of lists, one after the other: arrays of one shape and type."""
+        own = self.alone()
+        found = [own if v is self else _array_of(v, own) for v in lists if type(v) is not list or v]
+        if any(array is None for array in found):
+            raise _needs_number(self, "__add__")
+        whole = OPERATIONS["concatenate"](found)
+        held = [own, *(v for items in lists if type(items) is list for v in items if hasattr(v, "buffer"))]
+        whole.shared = tuple((v.buffer, v.buffer.version) for v in held if not v.scalar)
+        return SymbolicList(whole)
+
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, slice):
             return SymbolicList(_part(self.left(), key))
@@ -325,6 +349,19 @@ class SymbolicList:
         return NeedsConcreteSizes(
             "an item of a list of symbolic length that may be changed, and is read again", size_symbols(self.length)
         )
+
+
+def _array_of(items: Any, like: Any) -> Any:
+    """The items of a list as an array; None unless they are like those of another one."""
+    if isinstance(items, SymbolicList):
+        array = items.alone()
+    elif type(items) is list and all(hasattr(v, "buffer") or type(v) is float for v in items):
+        rows = [OPERATIONS["asarray"](v) for v in items]
+        array = OPERATIONS["stack"](rows) if all(r.axes == like.axes[1:] for r in rows) else None
+    else:
+        array = None
+    fits = array is not None and array.axes[1:] == like.axes[1:] and array.dtype == like.dtype
+    return array if fits else None
 
 
 def _length(items: Any) -> Expr:
