@@ -291,20 +291,22 @@ def _with_free_axes(case: Case, budget: Budget, large: int, long: int) -> tuple[
     general = _with_symbols_for(case, large, long, kept)
     if general is None:
         return None
-    lengths = _lengths(case)
+    lengths, told = _lengths(case), list[str]()
     for _ in range(MOST_QUESTIONS):
         try:
             return general, general.trace(None, budget.left)
         except (NeedsConcreteSizes, ShapesDoNotFit) as stop:
             asked = list(itertools.chain(*stop.questions))
             answers = [text for text in asked if _meets(text, lengths) and text not in (general.where or "")]
-            kept |= set() if answers else {lengths[s] for s in getattr(stop, "symbols", ()) if s in lengths}
+            kept |= set() if answers else {lengths[s] for s in stop.symbols if s in lengths}
             free = _with_symbols_for(case, large, long, kept)
             if free is None:
                 return None
             if free.shapes == general.shapes and not answers:
                 return general, None
-            general = replace(free, where=", ".join(filter(None, (general.where, *answers[:1]))) or None)
+            symbols = {w for shape in free.shapes.values() for w in _text(shape)}
+            told = [t for t in dict.fromkeys((*told, *answers)) if symbols.issuperset(_text(t))]
+            general = replace(free, where=", ".join(filter(None, (case.where, *told))) or None)
         except SymbackpropError:
             return general, None
     return None
@@ -714,7 +716,7 @@ def _at(sizes: Mapping[str, int]) -> str:
 
 
 def _choices(symbols: tuple[str, ...], questions: Sequence[tuple[str, str]] = ()) -> Iterator[dict[str, int]]:
-    """Small unequal sizes from 3 upwards first, two larger ones, equal ones, each size 1 in turn, then the others.
+    """Small unequal sizes from 3 upwards first, two larger ones, equal ones, each size 1 in turn, others, larger ones.
 
     Of more than `FEW` symbols the products grow fast: there sizes of 2 come first, then each is larger in turn.
 
@@ -737,7 +739,9 @@ def _choices(symbols: tuple[str, ...], questions: Sequence[tuple[str, str]] = ()
         for text in itertools.chain(*questions[:FEW])
         for s in itertools.islice(filter(partial(_meets, text), ranked), 1)
     ]
-    chosen = (*ranked[:2], *spread, *sides, *equal, *ones[:2], *small[:MAXIMUM_CHOICES], *ranked[:MAXIMUM_CHOICES])
+    chosen = [*ranked[:2], *spread, *sides, *equal, *ones[:2], *small[:MAXIMUM_CHOICES], *ranked[:MAXIMUM_CHOICES]]
+    if few:  # where few small ones are in the domain: sizes that leave 2 when 4 divides them
+        chosen += [dict.fromkeys(symbols, 3) | {symbol: n} for n in range(8, 25) for symbol in symbols]
     yield from dict((tuple(s.items()), s) for s in chosen).values()
 
 

@@ -118,13 +118,38 @@ class Facts:
     def _learn_equality(self, left: Expr, right: Expr) -> None:
         """Use left == right to express one symbol by other things, where one stands alone with coefficient 1 or -1."""
         if isinstance(left, Remainder) and right is ZERO:
-            divisor, total = _polynomial(left.right, self), _polynomial(left.left, self)
+            divisor, total = self._undivided(_polynomial(left.right, self), _polynomial(left.left, self))
             quotient = Quotient(_expression(total, self), _expression(divisor, self))
             product = times(divisor, atom_of(quotient))
             if self._solve(minus(total, product)) and len(product) == 1:
                 self.folds.append((product, total))
         else:
             self._solve(minus(_polynomial(left, self), _polynomial(right, self)))
+
+    def _undivided(self, divisor: Polynomial, total: Polynomial) -> tuple[Polynomial, Polynomial]:
+        """What must divide what, without the division that an earlier fact is about.
+
+        Where H stands for 2 * (H // 2), 3 divides H // 2 - 1 where 6 divides H - 2; that says of H what was known, too.
+        """
+        for symbol, stands in self.replaced.items():
+            for monomial, factor in stands.items():
+                atom, alone = as_atom({monomial: Fraction(1)}), {m: c for m, c in stands.items() if m != monomial}
+                rest = {m: c for m, c in total.items() if m != monomial}
+                if (
+                    isinstance(atom, Quotient)
+                    and factor > 1
+                    and abs(total.get(monomial, 0)) == 1
+                    and set(alone) <= {CONSTANT}
+                    and not any(a is atom for m in rest for a, _ in m)
+                ):
+                    whole = minus(atom_of(symbol), alone)
+                    del self.replaced[symbol]
+                    back = times(constant_of(1 / Fraction(factor)), whole)
+                    self.replaced = {s: replace(p, atom, back) for s, p in self.replaced.items()}
+                    self.memo.clear()
+                    total = plus(times(constant_of(total[monomial]), whole), times(constant_of(factor), rest))
+                    return times(constant_of(factor), divisor), total
+        return divisor, total
 
     def _solve(self, zero: Polynomial) -> bool:
         """Solve zero == 0 for a symbol, and remember what it equals; False if no symbol stands alone."""

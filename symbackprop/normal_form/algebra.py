@@ -278,30 +278,30 @@ class Algebra(Functions):
         """An integer expression of sizes, indices and integer entries, as a polynomial."""
         return self._integer(simplify(size, self.facts))
 
-    def _integer(self, expr: Expr) -> Poly:
+    def _integer(self, expr: Expr, *, plain: bool = False) -> Poly:
+        """A simplified integer expression; `plain`: with symbols as they are, whatever the facts say of them."""
         match expr:
             case Number(value):
                 return constant(exact(value))
             case Symbol():
-                return self._symbol(expr)
+                return of_atom(Atom.make("symbol", expr)) if plain else self._symbol(expr)
             case Index():
                 return ZERO if simplify(expr.size, self.facts) is number(1) else of_index(expr)
             case AddNode(terms):
-                return add(*(self._integer(t) for t in terms))
+                return add(*(self._integer(t, plain=plain) for t in terms))
             case MultiplyNode(factors):
-                return self.product(*(self._integer(f) for f in factors))
+                return self.product(*(self._integer(f, plain=plain) for f in factors))
             case PowerNode(base, Number(value)):
-                return self.power(self._integer(base), exact(value))
+                return self.power(self._integer(base, plain=plain), exact(value))
             case EntryNode(tensor, indices):
                 return self.entry(tensor, tuple(self.size_of(i) for i in indices))
-            case QuotientNode(Symbol() as left, right):  # written out, D = 2*(D // 2) would hold itself
-                symbol = of_atom(Atom.make("symbol", left))
-                return of_atom(Atom.make("quotient", None, (symbol, self._integer(right))))
-            case QuotientNode(left, right):
-                return of_atom(Atom.make("quotient", None, (self._integer(left), self._integer(right))))
+            case QuotientNode(left, right):  # with symbols written out, D = 2*(D // 2) would hold itself
+                parts = (self._integer(left, plain=True), self._integer(right, plain=True))
+                return of_atom(Atom.make("quotient", None, parts))
             case RemainderNode(left, right):
                 quotient = self._integer(QuotientNode(left, right))
-                return subtract(self._integer(left), self.multiply(self._integer(right), quotient))
+                total, divisor = (self._integer(p, plain=plain) for p in (left, right))
+                return subtract(total, self.multiply(divisor, quotient))
         raise UnsupportedError(f"an index or size of the form {type(expr).__name__} is not supported in a proof")
 
     def _symbol(self, symbol: Symbol) -> Poly:

@@ -173,9 +173,9 @@ class Canonical(Algebra):
         """`then` where a gate is 1, `otherwise` where it is 0."""
         return self.chosen_between(gate, then, otherwise)
 
-    def _integer(self, expr: Expr) -> Poly:
+    def _integer(self, expr: Expr, *, plain: bool = False) -> Poly:
         """As `Algebra` has it; an index may also be where an extremum stands."""
-        return self.normal(expr) if isinstance(expr, Position) else super()._integer(expr)
+        return self.normal(expr) if isinstance(expr, Position) else super()._integer(expr, plain=plain)
 
     def _gate(self, condition: Expr) -> Poly:
         """A condition as a value 0 or 1: any other value than 0 counts as 1."""

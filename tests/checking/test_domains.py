@@ -191,3 +191,34 @@ def test_a_point_that_was_held_up_does_not_end_the_search(monkeypatch):
     monkeypatch.setattr(refute, "worked", lambda: clock[0])
     monkeypatch.setattr(refute.Search, "_examined", held_up)
     test_verify_refutes_what_has_no_value_on_an_open_set("sqrt(z3[n,k] + 5)**2/(z3[n,k] + 5)")
+
+
+def test_halves_of_halves_are_proved_for_all_sizes_that_divide():
+    def halved(x):
+        return x.reshape(len(x) // 2, 2).mean(axis=1)
+
+    def forward(x):
+        return halved(halved(x))
+
+    def backward(dout, x):
+        return np.repeat(np.repeat(dout, 2) / 2, 2) / 2
+
+    verdict = sb.check(forward, backward, shapes={"x": ("H",)})
+    assert verdict.for_all_sizes and "H//2%2 == 0" in str(verdict)
+    wrong = sb.check(forward, lambda dout, x: np.repeat(dout, 4) / 2, shapes={"x": ("H",)})
+    assert wrong.status == "REFUTED"
+
+
+def test_a_size_that_divides_beside_a_number_is_written_out_once():
+    """H is 4 times a quotient of H - 2, and 2; that quotient is not written out in its turn."""
+
+    def forward(x):
+        return x[2:].reshape((len(x) - 2) // 4, 4).sum(axis=1)
+
+    def backward(dout, x):
+        dx = np.zeros_like(x)
+        dx[2:] = np.repeat(dout, 4)
+        return dx
+
+    verdict = sb.check(forward, backward, shapes={"x": ("H",)}, where="(H - 2) % 4 == 0, H > 2")
+    assert verdict.status == "PROVED" and "H = 10" in verdict.scope  # one size alone would prove nothing

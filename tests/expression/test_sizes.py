@@ -331,3 +331,19 @@ def test_simplify_divides_what_ends_in_a_remainder() -> None:
     i, j = Index("i", Symbol("H", "size")), Index("j", Symbol("W", "size"))
     digits = add(multiply(number(2), i), Remainder(j, number(2)))
     assert simplify(Quotient(digits, number(4))) is simplify(Quotient(i, number(2)))
+
+
+@pytest.mark.parametrize(("first", "shift", "second"), list(itertools.product((2, 3), (-2, -1, 0, 1), (2, 3, 5))))
+def test_what_divides_a_quotient_is_known_of_the_whole(first, shift, second):
+    """H % a == 0 and (H // a + e) % b == 0: what is simplified by it has its value at all such H."""
+    part = add(Quotient(H, number(first)), number(shift))
+    facts = Facts(
+        [Compare("==", Remainder(H, number(first)), ZERO), Compare("==", Remainder(part, number(second)), ZERO)]
+    )
+    assert simplify(Remainder(H, number(first)), facts) is ZERO
+    assert simplify(Remainder(part, number(second)), facts) is ZERO
+    shown = [H, part, Quotient(part, number(second)), Quotient(H, number(second)), Quotient(add(H, ONE), number(4))]
+    lengths = [n for n in range(1, 200) if n % first == 0 and (n // first + shift) % second == 0]
+    assert len(lengths) > 3
+    for expr, n in itertools.product(shown, lengths):
+        assert value(simplify(expr, facts), {H: n}) == value(expr, {H: n}), expr

@@ -44,7 +44,9 @@ class ShapesDoNotFit(TraceError):
         questions: Sequence[tuple[str, str]] = (),
         **parts: Any,
     ) -> None:
-        self.raised, self.questions = raised, tuple(questions) or divisions(*sizes)
+        self.raised, self.sizes = raised, tuple(sizes)
+        self.symbols = size_symbols(*self.sizes)
+        self.questions = tuple(questions) or divisions(*self.sizes)
         super().__init__(what, **{"help": dividing(self.questions), **parts})
 
 

@@ -236,7 +236,7 @@ class Tracer:
         if isinstance(stop, NeedsConcreteSizes):
             return NeedsConcreteSizes(stop.what, stop.symbols, stop.questions, **parts)
         if isinstance(stop, ShapesDoNotFit):
-            return type(stop)(stop.what, stop.raised, questions=stop.questions, **parts)
+            return type(stop)(stop.what, stop.raised, stop.sizes, stop.questions, **parts)
         return type(stop)(stop.what, **parts)
 
 
