@@ -264,9 +264,10 @@ def _freed(case: Case, budget: Budget) -> Verdict | None:
     if sum(math.prod(n for n in shape if isinstance(n, int)) for shape in case.shapes.values()) < TOO_LARGE:
         return None
     said = verdict.status if verdict.status != "PROVED" else "no proof of these lengths"
+    name, shape = next((n, s) for n, s in general.shapes.items() if s != tuple(case.shapes[n]))
     reason = (
-        "arrays of this size cannot be examined by exact numbers; with a symbol for each long axis the answer is "
-        f"{said}: give shapes such as {next(iter(general.shapes.items()))}"
+        "arrays of this size cannot be examined by exact numbers; with a symbol for each long axis, such as "
+        f"{name}: {tuple(shape)}, the answer is {said}"
     )
     return Verdict("UNDECIDED", subject, reason=reason)
 
