@@ -39,10 +39,8 @@ from symbackprop.precision.user_results import UserCode
 from symbackprop.proofs.stable_forms import (
     Context,
     divided_twice,
-    largest_exponent,
-    masked_exponential,
+    exponential,
     same_choice,
-    shifted_exponential,
     stable,
 )
 from symbackprop.proofs.stable_quotients import quotients
@@ -302,15 +300,15 @@ def _with_names(expr: Expr, entries: Mapping[Expr, Expr]) -> Expr:
 
 def _shifted(equation: Equation, value: Expr, context: Context) -> Expr:
     """exp(z), masked or not, with the largest z along an axis subtracted, where its sum along that axis is taken."""
-    parts = masked_exponential(value, context)
-    if parts is None or any(isinstance(n, Extremum) for n in nodes_once(value)):
+    term = exponential(value, context)
+    if term is None or any(isinstance(n, Extremum) for n in nodes_once(value)):
         return value
     sums = (n for e in context.equations.values() for n in nodes_once(e.value) if isinstance(n, Sum))
     axes = {axis for n in sums for axis in _axes_of(n, equation.tensor)}
     if len(axes) != 1:
         return value
     index = equation.indices[axes.pop()]
-    return shifted_exponential(*parts, largest_exponent(*parts, index))
+    return term.less(term.largest((index,)))
 
 
 def _axes_of(total: Sum, tensor: Tensor) -> Iterator[int]:
