@@ -27,11 +27,13 @@ from symbackprop.errors import SymbackpropError
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
+    ZERO,
     Add,
     Apply,
     Entry,
     Expr,
     Index,
+    Kronecker,
     Multiply,
     Number,
     Power,
@@ -47,6 +49,7 @@ from symbackprop.expression.build import (
     rebuild,
     substitute,
     subtract,
+    where,
 )
 from symbackprop.expression.functions import FUNCTIONS, LOG, is_arbitrary
 from symbackprop.expression.program import Equation, Program, unused
@@ -55,6 +58,7 @@ from symbackprop.proofs.stable_forms import (
     CHEAP,
     Context,
     Exponential,
+    merged_exponentials,
     own_exponential,
     shifted_sum,
     softplus,
@@ -261,9 +265,30 @@ class _Stabiliser:
         parts = self.softmax_parts(product.factors) or self.softmax_parts(list(self.with_quotients(product)))
         stable = None if parts is None else self.log_sum_exp(parts[1])
         if parts is None or stable is None:
-            return product
+            return self.distributed(product) or self.merged(product) or product
         largest, total = stable
         return multiply(parts[0].less(largest), Power(total, MINUS_ONE), *parts[2])
+
+    def distributed(self, product: Multiply) -> Expr | None:
+        """An exponential times a sum whose terms are divided by sums of exponentials, each by its own."""
+        for k, factor in enumerate(product.factors):
+            before = set(self.opened)
+            parts = _factors(self.seen_through(factor))
+            total = next((f for f in parts if isinstance(f, Add)), None)
+            rest = (*product.factors[:k], *product.factors[k + 1 :], *(f for f in parts if f is not total))
+            terms = [Multiply((*rest, *_factors(t))) for t in total.terms] if total is not None and rest else []
+            new = [self.quotient(term) for term in terms]
+            if terms and all(after is not before for before, after in zip(terms, new, strict=True)):
+                return add(*new)
+            self.opened = before
+        return None
+
+    def merged(self, product: Multiply) -> Expr | None:
+        """exp(u) / exp(v) as one exponential, which is not raised where a factor is 0."""
+        mask = next((f for f in product.factors if isinstance(f, Kronecker)), ONE)
+        rest = multiply(*(f for f in product.factors if f is not mask))
+        value = merged_exponentials(rest, self.context())
+        return None if value is None else where(mask, value, ZERO)
 
     def log_softmax(self, product: Multiply) -> Expr | None:
         """The logarithm of a softmax."""
