@@ -419,7 +419,7 @@ def onehot_minus(expr: Expr, context: Context) -> Expr | None:
     for one, other in itertools.chain(_two_terms(expr), _changed_at_a_place(expr)):
         factors = list(_factors(negate(other)))
         for y in factors:
-            index = _class_index(y, context)
+            index = _class_index(y, one, context)
             if index is None or not _reads(one):
                 continue
             common = [f for f in factors if f is not y]
@@ -447,11 +447,14 @@ def _changed_at_a_place(expr: Expr) -> Iterator[tuple[Expr, Expr]]:
             yield expr.otherwise, multiply(rest, expr.condition)
 
 
-def _class_index(expr: Expr, context: Context) -> Index | None:
-    """The index along which something is one-hot."""
+def _class_index(expr: Expr, p: Expr, context: Context) -> Index | None:
+    """The index along which something is one-hot; of an identity matrix that along which p has been divided."""
     if isinstance(expr, Kronecker):
         sides = ((expr.left, expr.right), (expr.right, expr.left))
-        return next((a for a, b in sides if isinstance(a, Index) and a not in free_indices(b)), None)
+        found = [a for a, b in sides if isinstance(a, Index) and a not in free_indices(b)]
+        divisors = [f for f in _factors(context.opened(p)) if isinstance(f, Power) and f.exponent is MINUS_ONE]
+        along = (a for a in found if any(a not in free_indices(d) for d in divisors))
+        return next(along, found[0] if found else None)
     if not isinstance(expr, Entry) or expr.tensor not in context.assumptions:
         return None
     known = context.assumptions[expr.tensor]
@@ -480,7 +483,7 @@ def sum_of_onehot(expr: Expr, context: Context) -> Expr | None:
     index, body = open_binder(expr)
     factors = list(_factors(body))
     for y in factors:
-        if _class_index(y, context) is index:
+        if _class_index(y, y, context) is index:
             rest = multiply(*(f for f in factors if f is not y))
             return None if index in free_indices(rest) else rest
     return None
