@@ -4,8 +4,9 @@
     log(1 - a) with a = sigmoid(z)                  ->  -softplus(z)
     p log(a) + q log(1 - a), p + q free of arrays   ->  p z - (p + q) softplus(z)
     exp(z[k]) / sum over c of exp(z[c])             ->  exp(z[k] - M) / sum over c of exp(z[c] - M),
-                                                        M = max over c of z[c]; masks are kept, and M is then
-                                                        the largest of those that are not hidden
+                                                        M = max over c of z[c]; masks and weights are kept, and
+                                                        M is then the largest of those that are not hidden
+    exp(z) (a / S + b / T), S and T such sums       ->  each term by its own; names of names are seen through
     log(a)     with a a quotient of this kind       ->  z[k] - M - log(sum over c of exp(z[c] - M))
     log(sum over c of exp(z[c]))                    ->  M + log(sum over c of exp(z[c] - M))
 
