@@ -34,8 +34,9 @@ from symbackprop.codegen.numpy.line_breaks import wrapped
 from symbackprop.codegen.numpy.plain import print_function
 from symbackprop.codegen.runner import Kept, Run
 from symbackprop.errors import UnsupportedError, nearest
-from symbackprop.expression.build import Tensor
-from symbackprop.expression.program import Program, symbols
+from symbackprop.expression.build import ONE, Entry, Expr, Tensor, rewrite
+from symbackprop.expression.program import Equation, Program, symbols, unused
+from symbackprop.frontends.numpy.session import axis_indices
 from symbackprop.proofs.stable_logs import accurate, stabilise
 from symbackprop.proofs.stable_masks import masked_slopes
 
@@ -217,8 +218,35 @@ def passes_of(gradient: Gradient, outputs: tuple[Tensor, ...], upstream: tuple[T
     """The two passes of a gradient, in the form that stays finite; arguments as of `compile_gradient`."""
     of = {bar: t for t, bar in gradient.cotangents.items()}
     wanted = {of[bar]: bar for bar in gradient.adjoint.outputs if bar in of}
-    whole = masked_slopes(stabilise(replace(gradient.adjoint, outputs=(*outputs, *gradient.adjoint.outputs))))
+    adjoint = _with_outputs(gradient.adjoint, outputs)
+    whole = masked_slopes(stabilise(replace(adjoint, outputs=(*outputs, *adjoint.outputs))))
     return passes(whole, outputs, upstream, wanted)
+
+
+def _with_outputs(adjoint: Program, outputs: tuple[Tensor, ...]) -> Program:
+    """The equations with all outputs as the function returns them, which a proof shows without axes of length 1."""
+    shown, taken = {t.name: t for t in adjoint.tensors}, {t.name for t in adjoint.tensors}
+    equations = list(adjoint.equations)
+    for output in outputs:
+        thin = shown[output.name]
+        if thin is output:
+            continue
+        other = Tensor(unused(f"{output.name}_thin", taken), thin.shape, thin.kind)
+        taken.add(other.name)
+        equations = [_renamed(e, thin, other) for e in equations]
+        indices = axis_indices(output.shape)
+        value = Entry(other, tuple(i for i in indices if i.size is not ONE))
+        place = next(k for k, e in enumerate(equations) if e.tensor is other)
+        equations.insert(place + 1, Equation(output, indices, value))
+    return replace(adjoint, equations=tuple(equations))
+
+
+def _renamed(equation: Equation, before: Tensor, after: Tensor) -> Equation:
+    def meaning(node: Expr) -> Expr | None:
+        return Entry(after, node.indices) if isinstance(node, Entry) and node.tensor is before else None
+
+    tensor = after if equation.tensor is before else equation.tensor
+    return replace(equation, tensor=tensor, value=rewrite(equation.value, meaning))
 
 
 def compile_passes(name: str, made: Passes, program: Program, backend: str, dtype: str) -> CompiledProgram:

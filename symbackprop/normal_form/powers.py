@@ -62,10 +62,14 @@ class Powers(Indicators):
     def _power_of_factors(self, common: tuple[Rational, Mono], core: Poly, exponent: Rational) -> Poly:
         coefficient, mono = common
         integral = isinstance(exponent, int)
+        alone = core is ONE and coefficient > 0 and len(mono.factors) == 1
         outside: dict[Atom, Rational] = {}
         inside: dict[Atom, Rational] = {}
         for atom, e in mono.factors:
             plain = integral or self.known_positive(atom) or (e < 0 and self.known_nonnegative(atom))
+            plain = plain or (
+                alone and not isinstance(e, int)
+            )  # a root has a value where what is below is no less than 0
             (outside if plain else inside)[atom] = e
         inner = core
         if coefficient < 0 and not integral:

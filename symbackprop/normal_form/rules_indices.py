@@ -661,9 +661,12 @@ def _within(template: Poly, name: str) -> int:
 
 
 def _sign(poly: Poly, index: Index) -> int:
-    """The sign with which the index stands in an integer polynomial, on its own or times a size; 0 inside a label."""
+    """The sign with which the index stands in an integer polynomial, on its own or times a size.
+
+    0 inside a label, an indicator or a quotient: a reflection does not turn the sign of what stands around those.
+    """
     own = [(m, c) for m, c in poly.terms if index in m.free]
-    if any(a.kind == "entry" and index in a.free for m, _ in own for a, _ in m.factors):
+    if any(a.kind != "index" and index in a.free for m, _ in own for a, _ in m.factors):
         return 0
     signs = {1 if c > 0 else -1 for _, c in own}
     return signs.pop() if len(signs) == 1 else 0

@@ -25,7 +25,6 @@ from symbackprop.expression.build import (
     Entry,
     Expr,
     Extremum,
-    Index,
     Sum,
     Tensor,
     nodes_once,
@@ -39,10 +38,8 @@ from symbackprop.precision.user_results import UserCode
 from symbackprop.proofs.stable_forms import (
     Context,
     divided_twice,
-    largest_exponent,
-    masked_exponential,
+    exponential,
     same_choice,
-    shifted_exponential,
     stable,
 )
 from symbackprop.proofs.stable_quotients import quotients
@@ -97,6 +94,8 @@ def _called(program: Program, called: Mapping[str, str], function: Callable[...,
         if number is not None and numbers.count(equation.note) == 1:
             statement = statement_at(function, int(number[1]))
             target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+            while isinstance(target, ast.Subscript):  # p[rows, y] -= 1 is a new p
+                target = target.value
             if isinstance(target, ast.Name):
                 found[equation.tensor.name] = target.id
     return found
@@ -302,21 +301,26 @@ def _with_names(expr: Expr, entries: Mapping[Expr, Expr]) -> Expr:
 
 def _shifted(equation: Equation, value: Expr, context: Context) -> Expr:
     """exp(z), masked or not, with the largest z along an axis subtracted, where its sum along that axis is taken."""
-    parts = masked_exponential(value, context)
-    if parts is None or any(isinstance(n, Extremum) for n in nodes_once(value)):
+    term = exponential(value, context)
+    if term is None or any(isinstance(n, Extremum) for n in nodes_once(value)):
         return value
-    sums = (n for e in context.equations.values() for n in nodes_once(e.value) if isinstance(n, Sum))
-    axes = {axis for n in sums for axis in _axes_of(n, equation.tensor)}
+    sums = [n for e in context.equations.values() for n in nodes_once(e.value) if isinstance(n, Sum)]
+    inner = {n.body for n in sums}
+    axes = {along for n in sums if n not in inner and (along := _axes_of(n, equation.tensor))}
     if len(axes) != 1:
         return value
-    index = equation.indices[axes.pop()]
-    return shifted_exponential(*parts, largest_exponent(*parts, index))
+    return term.less(term.largest([equation.indices[axis] for axis in axes.pop()]))
 
 
-def _axes_of(total: Sum, tensor: Tensor) -> Iterator[int]:
+def _axes_of(total: Expr, tensor: Tensor) -> tuple[int, ...]:
     """Along which axes of a tensor a sum runs, if its terms are the tensor's entries."""
-    if isinstance(total.body, Entry) and total.body.tensor is tensor:
-        yield from (k for k, i in enumerate(total.body.indices) if isinstance(i, Index) and i is total.index)
+    indices = []
+    while isinstance(total, Sum):
+        indices.append(total.index)
+        total = total.body
+    if not isinstance(total, Entry) or total.tensor is not tensor:
+        return ()
+    return tuple(k for k, i in enumerate(total.indices) if i in indices)
 
 
 __all__ = ["changed_lines", "cure_of"]

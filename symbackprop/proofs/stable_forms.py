@@ -42,6 +42,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
+from typing import Literal
 
 from symbackprop.expression.build import (
     MINUS_ONE,
@@ -175,19 +177,77 @@ def exponent_of(expr: Expr, context: Context) -> Expr | None:
     return expr.arguments[0] if isinstance(expr, Apply) and expr.function is EXP else None
 
 
-def masked_exponential(expr: Expr, context: Context) -> tuple[Expr, Expr] | None:
-    """(z, w) of exp(z) w and of where(w, exp(z), 0), with a mask w of zeros and ones; w is 1 where there is none."""
+@dataclass(frozen=True)
+class Exponential:
+    """exp(z) v under a mask: what is added up below a softmax with a mask or with weights.
+
+    Attributes:
+        exponent: z.
+        mask: where this does not hold, the term is 0.
+        hidden: where this holds, the term is 0: the largest z is one that counts.
+        weight: v.
+    """
+
+    exponent: Expr
+    mask: Expr = ONE
+    hidden: Expr = ZERO
+    weight: Expr = ONE
+
+    def less(self, largest: Expr) -> Expr:
+        """The same times exp(-largest): what is hidden may be larger than the largest, and is not raised."""
+        raised = apply(EXP, self.shown(subtract(self.exponent, largest), ZERO))
+        return multiply(raised, self.weight) if self.weight is not ONE else self.shown(raised, ZERO)
+
+    def largest(self, indices: Sequence[Index]) -> Expr:
+        """The largest z along indices of those that are not hidden."""
+        z = self.exponent
+        return _along("max", indices, self.shown(z, _along("min", indices, z)))
+
+    def shown(self, value: Expr, otherwise: Expr) -> Expr:
+        """A value where the term is not 0."""
+        return where(self.hidden, otherwise, where(self.mask, value, otherwise))
+
+    def at(self, places: Mapping[Expr, Expr]) -> Exponential:
+        """The same with other indices."""
+        return Exponential(*(substitute(part, places) for part in vars(self).values()))
+
+
+def _along(kind: Literal["max", "min"], indices: Sequence[Index], z: Expr) -> Expr:
+    for k in reversed(indices):
+        z = extremum(kind, k.name, k.size, partial(_put, z, k))
+    return z
+
+
+def _put(z: Expr, index: Index, place: Expr) -> Expr:
+    return substitute(z, {index: place})
+
+
+def exponential(expr: Expr, context: Context) -> Exponential | None:
+    """What exp(z) is multiplied by or hidden with; None if there are no, or several, exponentials."""
     expr = context.opened(expr)
     if isinstance(expr, Where) and expr.otherwise is ZERO:
         z = exponent_of(expr.then, context)
-        return None if z is None else (z, expr.condition)
+        return None if z is None else Exponential(z, expr.condition)
     factors = _factors(expr)
     exponents = [exponent_of(f, context) for f in factors]
-    masks = [_mask(f, context) for f, u in zip(factors, exponents, strict=True) if u is None]
     found = [u for u in exponents if u is not None]
-    if len(found) != 1 or len(masks) > 1 or None in masks:
+    if len(found) != 1:
         return None
-    return found[0], masks[0] or ONE if masks else ONE
+    others = [f for f, u in zip(factors, exponents, strict=True) if u is None]
+    if len(others) == 1:
+        mask, hidden = _mask(others[0], context), _mask_of_hidden(others[0], context)
+        if mask is not None or hidden is not None:
+            return Exponential(found[0], mask or ONE, hidden or ZERO)
+    zero = multiply(*(f for f in others if not _is_positive(f, context)))
+    hidden = ZERO if zero is ONE else Compare("==", zero, ZERO)
+    return Exponential(found[0], hidden=hidden, weight=multiply(*others))
+
+
+def _is_positive(expr: Expr, context: Context) -> bool:
+    if isinstance(expr, Entry):
+        known = context.assumptions.get(expr.tensor)
+        return known is not None and known.kind in ("pos", "prob")
+    return isinstance(expr, Number) and expr.value > 0
 
 
 def _mask(expr: Expr, context: Context) -> Expr | None:
@@ -198,17 +258,55 @@ def _mask(expr: Expr, context: Context) -> Expr | None:
     return expr if isinstance(expr, Compare | Kronecker) else None
 
 
-def largest_exponent(z: Expr, w: Expr, index: Index) -> Expr:
-    """The largest z along an index of those that a mask w leaves."""
-    if w is not ONE:
-        z = where(w, z, extremum("min", index.name, index.size, lambda i: substitute(z, {index: i})))
-    return extremum("max", index.name, index.size, lambda i: substitute(z, {index: i}))
+def _mask_of_hidden(expr: Expr, context: Context) -> Expr | None:
+    """The condition of a factor that is 1 minus it."""
+    for one, other in _two_terms(context.opened(expr)):
+        if one is ONE:
+            return _mask(negate(other), context)
+    return None
 
 
-def shifted_exponential(z: Expr, w: Expr, largest: Expr) -> Expr:
-    """exp(z - largest) w: what a mask leaves out may be larger than the largest, and is not raised."""
-    exponent = subtract(z, largest)
-    return apply(EXP, exponent) if w is ONE else where(w, apply(EXP, where(w, exponent, ZERO)), ZERO)
+def sum_of_exponentials(expr: Expr, context: Context) -> tuple[Exponential, tuple[Index, ...]] | None:
+    """What is added up, over which indices, if the largest exponent is not subtracted already."""
+    total = context.opened(expr)
+    indices: list[Index] = []
+    while isinstance(total, Sum):
+        index, total = open_binder(total)
+        indices.append(index)
+        total = context.opened(total)
+    term = exponential(total, context) if indices else None
+    return None if term is None or _is_shifted(term.exponent, context) else (term, tuple(indices))
+
+
+def shifted_sum(term: Exponential, indices: Sequence[Index], largest: Expr) -> Expr:
+    """The sum of exponentials, times exp(-largest)."""
+    total = term.less(largest)
+    for index in reversed(indices):
+        total = close_sum(index, total)
+    return total
+
+
+def own_exponential(
+    factors: Sequence[Expr], term: Exponential, indices: Sequence[Index], context: Context
+) -> tuple[Exponential, tuple[Expr, ...]] | None:
+    """A factor exp(z[k]) of those below, with as many of its mask and weights as are there, and the other factors."""
+    for several in range(len(_factors(term.weight)) + 1, 0, -1):
+        for chosen in itertools.combinations(range(len(factors)), several):
+            own = exponential(multiply(*(factors[k] for k in chosen)), context)
+            if own is not None and _is_one_of(own, term, indices):
+                return own, tuple(f for k, f in enumerate(factors) if k not in chosen)
+    for k, factor in enumerate(factors):
+        u = exponent_of(factor, context)
+        if u is not None and _is_one_of(Exponential(u), Exponential(term.exponent), indices):
+            return Exponential(u), (*factors[:k], *factors[k + 1 :])
+    return None
+
+
+def _is_one_of(own: Exponential, term: Exponential, indices: Sequence[Index]) -> bool:
+    """Whether an exponential is the term of a sum at some places."""
+    found = {i: None for n in nodes_once(own.exponent) if isinstance(n, Entry) for i in n.indices}
+    places = itertools.product(found, repeat=len(indices))
+    return any(term.at(dict(zip(indices, place, strict=True))) == own for place in places)
 
 
 def one_plus_exp(expr: Expr, context: Context) -> Expr | None:
@@ -321,7 +419,7 @@ def onehot_minus(expr: Expr, context: Context) -> Expr | None:
     for one, other in itertools.chain(_two_terms(expr), _changed_at_a_place(expr)):
         factors = list(_factors(negate(other)))
         for y in factors:
-            index = _class_index(y, context)
+            index = _class_index(y, one, context)
             if index is None or not _reads(one):
                 continue
             common = [f for f in factors if f is not y]
@@ -349,11 +447,14 @@ def _changed_at_a_place(expr: Expr) -> Iterator[tuple[Expr, Expr]]:
             yield expr.otherwise, multiply(rest, expr.condition)
 
 
-def _class_index(expr: Expr, context: Context) -> Index | None:
-    """The index along which something is one-hot."""
+def _class_index(expr: Expr, p: Expr, context: Context) -> Index | None:
+    """The index along which something is one-hot; of an identity matrix that along which p has been divided."""
     if isinstance(expr, Kronecker):
         sides = ((expr.left, expr.right), (expr.right, expr.left))
-        return next((a for a, b in sides if isinstance(a, Index) and a not in free_indices(b)), None)
+        found = [a for a, b in sides if isinstance(a, Index) and a not in free_indices(b)]
+        divisors = [f for f in _factors(context.opened(p)) if isinstance(f, Power) and f.exponent is MINUS_ONE]
+        along = (a for a in found if any(a not in free_indices(d) for d in divisors))
+        return next(along, found[0] if found else None)
     if not isinstance(expr, Entry) or expr.tensor not in context.assumptions:
         return None
     known = context.assumptions[expr.tensor]
@@ -382,7 +483,7 @@ def sum_of_onehot(expr: Expr, context: Context) -> Expr | None:
     index, body = open_binder(expr)
     factors = list(_factors(body))
     for y in factors:
-        if _class_index(y, context) is index:
+        if _class_index(y, y, context) is index:
             rest = multiply(*(f for f in factors if f is not y))
             return None if index in free_indices(rest) else rest
     return None
@@ -604,36 +705,18 @@ def _share(term: Expr, shares: Mapping[Expr, Expr], context: Context) -> Expr | 
 
 
 def shifted_quotient(expr: Expr, context: Context) -> Expr | None:
-    """exp(z[k]) / sum of exp(z[c]), with the largest of the z subtracted; the same with a mask on both."""
+    """exp(z[k]) / sum of exp(z[c]), with the largest of the z subtracted; the same with a mask or weights on both."""
     if not isinstance(expr, Multiply):
         return None
-    for below in expr.factors:
-        total = context.opened(below.base) if isinstance(below, Power) and below.exponent is MINUS_ONE else None
-        if not isinstance(total, Sum):
-            continue
-        index, body = open_binder(total)
-        parts = masked_exponential(body, context)
-        if parts is None or _is_shifted(parts[0], context):
-            continue
-        largest = largest_exponent(*parts, index)
-        shifted = close_sum(index, shifted_exponential(*parts, largest))
-        for above in _products(expr.factors, below):
-            own = masked_exponential(multiply(*above), context)
-            if own is None or not any(
-                (substitute(parts[0], {index: i}), substitute(parts[1], {index: i})) == own
-                for i in free_indices(own[0])
-            ):
-                continue
-            rest = [f for f in expr.factors if f not in above and f is not below]
-            return multiply(*rest, shifted_exponential(*own, largest), power(shifted, MINUS_ONE))
+    for k, below in enumerate(expr.factors):
+        found = None
+        if isinstance(below, Power) and below.exponent is MINUS_ONE:
+            found = sum_of_exponentials(below.base, context)
+        own = found and own_exponential((*expr.factors[:k], *expr.factors[k + 1 :]), *found, context)
+        if found and own:
+            largest = found[0].largest(found[1])
+            return multiply(*own[1], own[0].less(largest), power(shifted_sum(*found, largest), MINUS_ONE))
     return None
-
-
-def _products(factors: Sequence[Expr], below: Expr) -> Iterator[tuple[Expr, ...]]:
-    """One or two of the factors."""
-    rest = [f for f in factors if f is not below]
-    yield from ((f,) for f in rest)
-    yield from itertools.combinations(rest, 2)
 
 
 def hyperbolic_quotient(expr: Expr, context: Context) -> Expr | None:
@@ -728,21 +811,19 @@ def log_sum_exp(expr: Expr, context: Context) -> Expr | None:
     """log(sum of exp(z[c])), with the largest of the z subtracted."""
     if not (isinstance(expr, Apply) and expr.function is LOG):
         return None
-    total = context.opened(expr.arguments[0])
-    if not isinstance(total, Sum):
+    found = sum_of_exponentials(expr.arguments[0], context)
+    if found is None:
         return None
-    index, body = open_binder(total)
-    parts = masked_exponential(body, context)
-    if parts is None or _is_shifted(parts[0], context):
-        return None
-    largest = largest_exponent(*parts, index)
-    return add(largest, apply(LOG, close_sum(index, shifted_exponential(*parts, largest))))
+    largest = found[0].largest(found[1])
+    return add(largest, apply(LOG, shifted_sum(*found, largest)))
 
 
 def _is_shifted(exponent: Expr, context: Context) -> bool:
     """Whether a largest value is subtracted already."""
-    seen = [context.opened(n) for n in nodes_once(context.opened(exponent)) if isinstance(n, Entry)]
-    return any(isinstance(n, Extremum) for e in (exponent, *seen) for n in nodes_once(e))
+    opened = context.opened(exponent)
+    seen = [context.opened(n) for n in nodes_once(opened) if isinstance(n, Entry)]
+    sums = (n for e in (opened, *seen) for n in nodes_once(e) if isinstance(n, Add))
+    return any(isinstance(context.opened(negate(term)), Extremum) for n in sums for term in n.terms)
 
 
 def near_one(expr: Expr, context: Context) -> Expr | None:

@@ -4,8 +4,9 @@
     log(1 - a) with a = sigmoid(z)                  ->  -softplus(z)
     p log(a) + q log(1 - a), p + q free of arrays   ->  p z - (p + q) softplus(z)
     exp(z[k]) / sum over c of exp(z[c])             ->  exp(z[k] - M) / sum over c of exp(z[c] - M),
-                                                        M = max over c of z[c]; masks are kept, and M is then
-                                                        the largest of those that are not hidden
+                                                        M = max over c of z[c]; masks and weights are kept, and
+                                                        M is then the largest of those that are not hidden
+    exp(z) (a / S + b / T), S and T such sums       ->  each term by its own; names of names are seen through
     log(a)     with a a quotient of this kind       ->  z[k] - M - log(sum over c of exp(z[c] - M))
     log(sum over c of exp(z[c]))                    ->  M + log(sum over c of exp(z[c] - M))
 
@@ -19,8 +20,7 @@ Source: Goodfellow, Bengio & Courville, Deep Learning (2016), sections 4.1 and 6
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -28,12 +28,13 @@ from symbackprop.errors import SymbackpropError
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
+    ZERO,
     Add,
     Apply,
     Entry,
     Expr,
-    Extremum,
     Index,
+    Kronecker,
     Multiply,
     Number,
     Power,
@@ -42,15 +43,14 @@ from symbackprop.expression.build import (
     add,
     apply,
     children,
-    close_sum,
     entries,
     multiply,
     negate,
-    nodes_once,
     number,
     rebuild,
     substitute,
     subtract,
+    where,
 )
 from symbackprop.expression.functions import FUNCTIONS, LOG, is_arbitrary
 from symbackprop.expression.program import Equation, Program, unused
@@ -58,11 +58,13 @@ from symbackprop.normal_form.modulo_equations import Resolver
 from symbackprop.proofs.stable_forms import (
     CHEAP,
     Context,
-    largest_exponent,
-    masked_exponential,
-    shifted_exponential,
+    Exponential,
+    merged_exponentials,
+    own_exponential,
+    shifted_sum,
     softplus,
     stable,
+    sum_of_exponentials,
 )
 from symbackprop.proofs.stable_functions import applied
 
@@ -202,32 +204,25 @@ class _Stabiliser:
 
     # Sums of exponentials.
 
-    def exponential(self, expr: Expr) -> tuple[Expr, Expr] | None:
-        """(z, w) of exp(z) w with a mask w, if the largest z is not subtracted already."""
-        context = Context(self.program.by_tensor)
-        parts = masked_exponential(expr, context)
-        if parts is not None:
-            self.opened |= context.looked_into
-        return parts
+    def context(self) -> Context:
+        """What the forms may look into."""
+        return Context(self.program.by_tensor, {a.tensor: a for a in self.program.assumptions}, looked_into=self.opened)
 
     def log_sum_exp(self, total: Expr) -> Shifted | None:
         """(M, the shifted sum) of a sum of exponentials, given as a sum or as an entry of a tensor that is one."""
-        value = self.seen_through(total)
-        parts = self.exponential(value.body) if isinstance(value, Sum) else None
-        if parts is None or self.is_shifted(parts[0]):
+        found = sum_of_exponentials(total, self.context())
+        if found is None:
             return None
-        assert isinstance(value, Sum)
-        return self.named(total) if isinstance(total, Entry) else _shifted(value, *parts)
+        return self.named(total) if isinstance(total, Entry) else _shifted(*found)
 
     def named(self, total: Entry) -> Shifted:
         """M and the shifted sum as entries of tensors of their own, like the sum itself."""
         if total.tensor not in self.shifted:
             equation = self.program.by_tensor[total.tensor]
-            assert isinstance(equation.value, Sum), "a sum of exponentials"
+            found = sum_of_exponentials(equation.value, self.context())
+            assert found is not None, "a sum of exponentials"
             pair: list[Tensor] = []
-            parts = self.exponential(equation.value.body)
-            assert parts is not None, "a sum of exponentials"
-            largest, shifted = _shifted(equation.value, *parts)
+            largest, shifted = _shifted(*found)
             for wanted, value, note in (
                 ("top", largest, "the largest exponent"),
                 ("total", shifted, "the sum of exponentials, shifted"),
@@ -242,66 +237,70 @@ class _Stabiliser:
         top, rest = self.shifted[total.tensor]
         return Entry(top, total.indices), Entry(rest, total.indices)
 
-    def is_shifted(self, exponent: Expr) -> bool:
-        """True if an exponent already has the largest one subtracted."""
-        terms = exponent.terms if isinstance(exponent, Add) else ()
-        return any(isinstance(self.seen_through(negate(t)), Extremum) for t in terms)
-
-    def softmax_parts(self, product: Multiply) -> tuple[tuple[Expr, Expr], Expr, list[Expr]] | None:
-        """(z[k] and its mask, the sum of exponentials below, other factors) of exp(z[k]) / sum of exp(z[c])."""
-        for below in product.factors:
+    def softmax_parts(self, factors: Sequence[Expr]) -> tuple[Exponential, Expr, tuple[Expr, ...]] | None:
+        """exp(z[k]), the sum of exponentials below, and other factors, of exp(z[k]) / sum of exp(z[c])."""
+        for k, below in enumerate(factors):
             if not (isinstance(below, Power) and below.exponent is MINUS_ONE):
                 continue
-            total = self.seen_through(below.base)
-            parts = self.exponential(total.body) if isinstance(total, Sum) else None
-            if parts is None:
-                continue
-            assert isinstance(total, Sum)
-            rest = [f for f in product.factors if f is not below]
-            for above in (*((f,) for f in rest), *itertools.combinations(rest, 2)):
-                own = self.exponential(multiply(*above))
-                if own is not None and _is_instance(own, parts, total.index):
-                    return own, below.base, [f for f in rest if f not in above]
+            found = sum_of_exponentials(below.base, self.context())
+            own = found and own_exponential((*factors[:k], *factors[k + 1 :]), *found, self.context())
+            if own:
+                return own[0], below.base, own[1]
         return None
 
-    def with_quotients(self, product: Multiply) -> Multiply:
-        """The product with those entries put in that are divided by something."""
-        factors: list[Expr] = []
-        opened: set[Tensor] = set()
-        for factor in product.factors:
+    def with_quotients(self, product: Expr) -> Iterator[Expr]:
+        """The factors of a product, those entries put in that are divided by something, whatever names that has."""
+        for factor in _factors(product):
             equation = self.program.by_tensor.get(factor.tensor) if isinstance(factor, Entry) else None
             value = equation.at(factor.indices) if equation is not None and isinstance(factor, Entry) else factor
-            inner = value.factors if isinstance(value, Multiply) else (value,)
+            inner = list(self.with_quotients(value)) if value is not factor else [factor]
             divided = any(isinstance(f, Power) and f.exponent is MINUS_ONE for f in inner)
-            if isinstance(value, Multiply) and self.softmax_parts(value):
-                divided = False  # its own equation is made stable
-            if equation is not None and divided:
-                opened.add(equation.tensor)
-                factors += inner
+            if equation is None or not divided or self.softmax_parts(inner):  # its own equation is made stable
+                yield factor
             else:
-                factors.append(factor)
-        if not opened:
-            return product
-        self.opened |= opened
-        return Multiply(tuple(factors))
+                self.opened.add(equation.tensor)
+                yield from inner
 
     def quotient(self, product: Multiply) -> Expr:
         """A softmax with its exponents shifted, also where its exponentials or its quotient have names."""
-        parts = self.softmax_parts(product) or self.softmax_parts(self.with_quotients(product))
+        parts = self.softmax_parts(product.factors) or self.softmax_parts(list(self.with_quotients(product)))
         stable = None if parts is None else self.log_sum_exp(parts[1])
         if parts is None or stable is None:
-            return product
+            return self.distributed(product) or self.merged(product) or product
         largest, total = stable
-        return multiply(shifted_exponential(*parts[0], largest), Power(total, MINUS_ONE), *parts[2])
+        return multiply(parts[0].less(largest), Power(total, MINUS_ONE), *parts[2])
+
+    def distributed(self, product: Multiply) -> Expr | None:
+        """An exponential times a sum whose terms are divided by sums of exponentials, each by its own."""
+        for k, factor in enumerate(product.factors):
+            before = set(self.opened)
+            parts = _factors(self.seen_through(factor))
+            total = next((f for f in parts if isinstance(f, Add)), None)
+            rest = (*product.factors[:k], *product.factors[k + 1 :], *(f for f in parts if f is not total))
+            terms = [Multiply((*rest, *_factors(t))) for t in total.terms] if total is not None and rest else []
+            new = [self.quotient(term) for term in terms]
+            if terms and all(after is not before for before, after in zip(terms, new, strict=True)):
+                return add(*new)
+            self.opened = before
+        return None
+
+    def merged(self, product: Multiply) -> Expr | None:
+        """exp(u) / exp(v) as one exponential, which is not raised where a factor is 0."""
+        mask = next((f for f in product.factors if isinstance(f, Kronecker)), ONE)
+        rest = multiply(*(f for f in product.factors if f is not mask))
+        value = merged_exponentials(rest, self.context())
+        return None if value is None else where(mask, value, ZERO)
 
     def log_softmax(self, product: Multiply) -> Expr | None:
         """The logarithm of a softmax."""
-        parts = self.softmax_parts(product)
-        stable = None if parts is None or parts[2] or parts[0][1] is not ONE else self.log_sum_exp(parts[1])
-        if parts is None or stable is None:
+        parts = self.softmax_parts(product.factors)
+        if parts is None or parts[2] or parts[0] != Exponential(parts[0].exponent):
+            return None
+        stable = self.log_sum_exp(parts[1])
+        if stable is None:
             return None
         largest, total = stable
-        return subtract(subtract(parts[0][0], largest), apply(LOG, total))
+        return subtract(subtract(parts[0].exponent, largest), apply(LOG, total))
 
 
 def _sign_inside(expr: Expr, new: tuple[Expr, ...]) -> Expr | None:
@@ -349,20 +348,11 @@ def _terms(expr: Expr) -> list[tuple[Fraction, tuple[Expr, ...]]]:
     return [(expr.value, ())] if isinstance(expr, Number) else [(Fraction(1), (expr,))]
 
 
-def _shifted(total: Sum, z: Expr, w: Expr) -> Shifted:
-    """(M, sum over c of exp(z[c] - M)) of a sum of exponentials under a mask."""
-    largest = largest_exponent(z, w, total.index)
-    return largest, close_sum(total.index, shifted_exponential(z, w, largest))
+def _shifted(term: Exponential, indices: Sequence[Index]) -> Shifted:
+    """(M, sum over c of exp(z[c] - M)) of a sum of exponentials."""
+    largest = term.largest(indices)
+    return largest, shifted_sum(term, indices, largest)
 
 
-def _is_instance(own: tuple[Expr, Expr], parts: tuple[Expr, Expr], index: Index) -> bool:
-    """True if an exponent and its mask are those of a sum at some value of its index."""
-    return any(tuple(substitute(p, {index: node}) for p in parts) == own for node in _indices(own[0]))
-
-
-def _indices(expr: Expr) -> list[Expr]:
-    found: dict[Expr, None] = {}
-    for node in nodes_once(expr):
-        if isinstance(node, Entry):
-            found.update(dict.fromkeys(node.indices))
-    return list(found)
+def _factors(expr: Expr) -> tuple[Expr, ...]:
+    return expr.factors if isinstance(expr, Multiply) else (expr,)

@@ -327,6 +327,16 @@ def test_root_of_a_square_is_not_the_base():
     assert equal(root, apply(FUNCTIONS["abs"], X(i))) in (True, False)  # unknown is allowed, wrong is not
 
 
+def test_root_of_a_root_is_a_root_and_of_a_product_is_not():
+    assert equal(power(power(X(i), half), half), power(X(i), Fraction(1, 4)))
+    assert equal(
+        power(power(over(N, lambda t: power(X(t), 2)), half), -half),
+        power(over(N, lambda t: power(X(t), 2)), -half / 2),
+    )
+    assert not equal(power(multiply(power(X(i), half), X(j)), half), multiply(power(X(i), half / 2), power(X(j), half)))
+    assert not equal(power(power(X(i), 2), half / 2), power(X(i), half))
+
+
 def test_logarithm_of_a_product_splits_only_where_factors_are_positive():
     p = Tensor("p", (N,))
     product = apply(LOG, multiply(Entry(p, (i,)), Entry(p, (j,))))

@@ -56,10 +56,12 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.functions import EXP, FLOOR, ROUND, STEP, arbitrary
 from symbackprop.normal_form.cut_points import _length_at, divides, symbols_at
-from symbackprop.normal_form.data import UNIT, Poly, constant, of_index, scale
+from symbackprop.normal_form.data import ONE as UNIT_POLY
+from symbackprop.normal_form.data import UNIT, Atom, Poly, constant, of_atom, of_index, scale
+from symbackprop.normal_form.data import subtract as minus
 from symbackprop.normal_form.modulo_equations import _is_rounded, has_place
 from symbackprop.normal_form.normal_form import Canonical, is_indicator, is_integer
-from symbackprop.normal_form.rules_indices import at_edges, in_line
+from symbackprop.normal_form.rules_indices import alignment, at_edges, in_line
 from symbackprop.normal_form.rules_matrices import _compares_indices, is_upper
 from symbackprop.normal_form.rules_merged_axes import _coefficient, _digits, exact_parts
 
@@ -349,3 +351,11 @@ def test_sums_over_shifted_places_are_one_where_they_are_the_same():
     less = contraction("t", subtract(N, ONE), lambda t: power(read(add(t, two)), 2))
     table, poly = normal_of(subtract(whole, less))
     assert not table.vanishes(in_line(table, poly))
+
+
+def test_an_index_inside_an_indicator_runs_neither_way():
+    """It was reflected for ever: a reflection does not turn the sign of the inner indicator."""
+    c, n = Index("c", Symbol("N", "size")), Index("n", Symbol("N", "size"))
+    inner = Atom.make("delta", None, (minus(of_index(c), of_index(n)),))
+    assert alignment(inner, c) != 0
+    assert alignment(Atom.make("delta", None, (minus(UNIT_POLY, of_atom(inner)),)), c) == 0

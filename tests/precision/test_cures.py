@@ -195,6 +195,38 @@ def slope_of_labels(z, labels):
     return {"z": p / len(z)}
 
 
+def cost_of_scores(z, y):
+    e = np.exp(z)
+    return np.log(e.sum(axis=1)).sum() - z[np.arange(len(z)), y].sum()
+
+
+def slope_of_scores(z, y):
+    e = np.exp(z)
+    p = e / e.sum(axis=1, keepdims=True)
+    p[np.arange(len(z)), y] -= 1
+    return {"z": p}
+
+
+def contrast(s):
+    e = np.exp(s)
+    return -np.log(np.diagonal(e) / e.sum(axis=1)).sum()
+
+
+def contrast_slope(s):
+    e = np.exp(s)
+    p = e / e.sum(axis=1, keepdims=True)
+    return {"s": p - np.eye(len(s))}
+
+
+def log_of_all(z):
+    return np.log(np.exp(z).sum())
+
+
+def slope_of_all(z):
+    e = np.exp(z)
+    return {"z": e / e.sum()}
+
+
 POS = {"assume": {"a": "pos", "b": "pos"}}
 CURED = [
     (norms, norms_slope, ROWS, {}, "n = np.abs(z).max(axis=-1) * np.sqrt("),
@@ -226,8 +258,17 @@ CURED = [
         {"assume": {"labels": "labels:C"}},
         "p = np.where(np.arange(p.shape[1]) == labels[:, None], -np.where(",
     ),
+    (
+        cost_of_scores,
+        slope_of_scores,
+        {"z": ("N", "C"), "y": ("N",)},
+        {"assume": {"y": "labels:C"}},
+        "p = np.where(np.arange(p.shape[1]) == y[:, None], -np.where(",
+    ),
+    (contrast, contrast_slope, {"s": ("T", "T")}, {}, "0, p).sum(axis=-1, keepdims=True), p)"),
+    (log_of_all, slope_of_all, ROWS, {}, "e = np.exp(z - z.max(axis=-1, keepdims=True).max(axis=-2, keepdims=True))"),
 ]
-SAMPLE = (asinh, norms, harmonic, log_total, cost_of_labels)
+SAMPLE = (asinh, norms, harmonic, log_total, cost_of_scores, contrast)
 
 
 @pytest.mark.parametrize(("forward", "backward", "shapes", "options", "line"), [

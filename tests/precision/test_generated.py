@@ -58,6 +58,32 @@ def masked_softmax(z):
     return e / e.sum(axis=1, keepdims=True)
 
 
+def weighted_softmax(z, mask):
+    e = np.exp(z) * mask
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def log_of_weighted(z, w):
+    e = np.exp(z) * w
+    return np.log(e.sum(axis=1))
+
+
+def softmax_of_all(z):
+    e = np.exp(z)
+    return e / e.sum()
+
+
+def both_ways(z):
+    e = np.exp(z)
+    return np.log(e.sum(axis=0)).sum() + np.log(e.sum(axis=1)).sum()
+
+
+def log_of_others(z, y):
+    e = np.exp(z)
+    others = np.arange(z.shape[1]) != y[:, None]
+    return np.log((e * others).sum(axis=1))
+
+
 def log_cosh(x):
     return np.log(np.cosh(x))
 
@@ -87,6 +113,9 @@ PROGRAMS = [
     (log_sum_exp, {"z": ("N", "C")}, {}),
     (softmax, {"z": ("N", "C")}, {}),
     (masked_softmax, {"z": ("N", "N")}, {}),
+    (log_of_weighted, {"z": ("N", "C"), "w": ("N", "C")}, {"w": "pos"}),
+    (softmax_of_all, {"z": ("N", "C")}, {}),
+    (both_ways, {"z": ("N", "C")}, {}),
     (log_cosh, {"x": ("N",)}, {}),
     (cross_entropy, {"z": ("N", "C"), "y": ("N", "C")}, {}),
     (binary_cross_entropy, {"z": ("N",), "y": ("N",)}, {"y": "bern"}),
@@ -100,6 +129,18 @@ def test_compiled_gradients_are_safe(function, shapes, assume, dtype):
     beside_largest = function is cross_entropy  # log(p) of a p that is nearly 1, beside those of all others
     found = precision_of_code(sb.trace(function, shapes, assume), dtype, beside_largest=beside_largest)
     assert found.safe is True, found.text
+
+
+def test_what_a_weight_of_zero_hides_may_be_large():
+    z, mask = np.array([[1000.0, 999.0, 5000.0], [-1000.0, 0.0, -1001.0]]), np.array([[1.0, 1, 0], [1, 0, 1]])
+    dout, p = np.array([[1.0, 2, 3], [4, 5, 7]]), 1 / (1 + np.exp([-1.0, 1.0]))
+    shapes = {"z": ("N", "C"), "mask": ("N", "C")}
+    found = sb.compile(sb.trace(weighted_softmax, shapes, {"mask": "bern"}))(z=z, mask=mask, dout=dout)["z_bar"]
+    slope = p[0] * p[1]
+    np.testing.assert_allclose(found, [[-slope, slope, 0], [-3 * slope, 0, 3 * slope]], rtol=1e-12)
+    z, y = np.array([[1000.0, 999.0, 5000.0]]), np.array([2])
+    code = sb.compile(sb.trace(log_of_others, {"z": ("N", "C"), "y": ("N",)}, {"y": "labels:C"}))
+    np.testing.assert_allclose(code(z=z, y=y, dout=np.ones(1))["z_bar"], [[*p, 0]], rtol=1e-12)
 
 
 # What the gallery derives and the benchmarks measure. Units that are saturated beyond exp(-709), in float32 exp(-88),
