@@ -433,10 +433,10 @@ def _by_cases(case: Case, stop: NeedsConcreteSizes, budget: Budget, cases: int) 
 
     None where that does not settle it for all sizes.
     """
-    name, small, opposite = _small_sizes(*stop.questions[0]) if stop.questions else ("", [], "")
+    name, small = _small_sizes(stop.questions[0]) if stop.questions else ("", [])
     if not small or cases + len(small) > MOST_CASES or not any(name in _text(s) for s in case.shapes.values()):
         return None
-    where = ", ".join(filter(None, (case.where, opposite)))
+    where = ", ".join(filter(None, (case.where, f"{name} > {len(small)}")))
     told = [_checked(replace(case, where=where), budget.half(), cases + len(small))]
     for n in small if told[0].for_all_sizes else ():
         told.append(_checked(_with_number(case, name, n), budget.half(), cases + len(small)))
@@ -450,15 +450,18 @@ def _by_cases(case: Case, stop: NeedsConcreteSizes, budget: Budget, cases: int) 
     )
 
 
-def _small_sizes(question: str, opposite: str) -> tuple[str, list[int], str]:
-    """(name, sizes, what all other sizes meet) of a question that tells a few small sizes from the others: T < 3."""
-    names = set(_text([question]))
-    for one, other in ((question, opposite), (opposite, question)) if len(names) == 1 else ():
+def _small_sizes(questions: tuple[str, str]) -> tuple[str, list[int]]:
+    """(name, sizes) of a question, or its opposite, that holds at a few small sizes: T < 3.
+
+    That it holds at none beyond is not known: T % 10 < 3 is asked again there.
+    """
+    names = set(_text(questions[0]))
+    for question in questions if len(names) == 1 else ():
         (name,) = names
-        small = [n for n in range(1, LARGER + MOST_CASES) if _meets(one, {name: n})]
+        small = [n for n in range(1, LARGER + MOST_CASES) if _meets(question, {name: n})]
         if small and small == list(range(1, len(small) + 1)) and len(small) < MOST_CASES:
-            return name, small, other
-    return "", [], ""
+            return name, small
+    return "", []
 
 
 def _text(shape: Any) -> list[str]:

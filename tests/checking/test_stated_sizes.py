@@ -62,6 +62,19 @@ def test_check_proves_few_small_sizes_by_themselves_and_all_beyond_in_general():
     assert found.counterexample.inputs["x"].shape[0] == 2
 
 
+@pytest.mark.parametrize("asked", [lambda n: n % 10 < 3, lambda n: n % 10 == 1])
+def test_check_does_not_take_a_question_that_small_sizes_answer_alike_for_one_about_small_sizes(asked):
+    """Sizes of 11 answer as 1 does, and that a remainder is not 1 does not say that it is larger."""
+
+    def forward(x):
+        return x**2 if asked(len(x)) else x**3
+
+    def backward(dout, x):
+        return {"x": dout * (2 * x if len(x) < 10 and asked(len(x)) else 3 * x**2 if len(x) % 10 else x)}
+
+    assert sb.check(forward, backward, shapes={"x": ("T",)}).scope != "all sizes"
+
+
 def test_check_looks_where_a_loop_is_not_empty():
     assert sb.check(late_squares, late_slopes(3), shapes=ROWS).status == "REFUTED"
 

@@ -32,7 +32,6 @@ from symbackprop.expression.build import (
     Kronecker,
     Multiply,
     Number,
-    Remainder,
     Symbol,
     Tensor,
     Where,
@@ -558,7 +557,7 @@ def must_know(relation: Relation, left: Expr, right: Expr, why: str) -> bool:
         question, opposite = f"{to_text(left)} {relation} {to_text(right)}", ""
         if relation != "==":
             opposite = f"{to_text(left)} {_OPPOSITE[relation]} {to_text(right)}"
-        elif right is ONE or (right is ZERO and isinstance(left, Remainder)):  # they are no less
+        elif is_so("<=", right, left):
             opposite = f"{to_text(left)} > {to_text(right)}"
         raise NeedsConcreteSizes(
             why,
