@@ -1,5 +1,7 @@
 """Loops over symbolic lengths as people write them: proved for all sizes, and with a slip no proof is found."""
 
+import itertools
+
 import numpy as np
 import pytest
 from thinning import EVERYTHING
@@ -1089,3 +1091,45 @@ def test_check_answers_loops_that_do_not_do_what_they_seem_to(forward, backward,
     verdict = sb.check(forward, backward, shapes={"x": shape})
     assert verdict.status == status
     assert words in str(verdict)
+
+
+ITERATORS = {
+    "zip": lambda x: zip(range(len(x)), x, strict=True),
+    "enumerate": enumerate,
+    "reversed": lambda x: reversed(list(enumerate(x))),
+    "generator": lambda x: ((t, x[t]) for t in range(len(x))),
+}
+
+
+@pytest.mark.parametrize("made", ITERATORS.values(), ids=ITERATORS)
+def test_check_proves_nothing_of_an_iterator_that_is_gone_through_twice(made):
+    """The second loop has no rounds. What it would add is 0 as long as few items come, so that no small size tells."""
+
+    def forward(x):
+        total, items = 0.0, made(x)
+        for _, v in items:
+            total = total + v**2
+        for t, v in items:
+            total = total + v * (t // 30)
+        return total
+
+    def backward(dout, x):
+        return {"x": dout * (2 * x + np.arange(len(x)) // 30)}
+
+    assert sb.check(forward, backward, shapes={"x": ("T",)}).scope != "all sizes"
+
+
+def test_check_knows_that_the_first_of_what_accumulates_is_the_first_item_itself():
+    def forward(x):
+        rows = 1.0 * x
+        sums = list(itertools.accumulate(rows, lambda a, v: 0.5 * a + v))
+        rows[: len(x) // 30] *= 3.0
+        return np.stack(sums)
+
+    def backward(dout, x):
+        g, dx = 0.0, np.zeros_like(x)
+        for t in reversed(range(len(x))):
+            dx[t] = g = 0.5 * g + dout[t]
+        return {"x": dx}
+
+    assert sb.check(forward, backward, shapes={"x": ("T", "D")}).scope != "all sizes"

@@ -47,7 +47,14 @@ from symbackprop.frontends.numpy.session import (
     must_know,
     places_of,
 )
-from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList, SymbolicRange
+from symbackprop.frontends.numpy.size import (
+    Size,
+    SymbolicItems,
+    SymbolicIterator,
+    SymbolicList,
+    SymbolicRange,
+    joined_items,
+)
 from symbackprop.frontends.numpy.views import axis_of
 
 
@@ -72,6 +79,13 @@ def _listed(items: Any, value: Callable[..., Any], test: Callable[..., Any] | No
             found.append((condition, call(value, item)))
     result = kept(found)
     return iter(result) if isinstance(result, list) and not as_list else result
+
+
+def _kept(items: Any) -> Any:
+    """The items of a generator that a name holds, which are not computed before they are taken, and taken once."""
+    if isinstance(items, SymbolicList):
+        raise NeedsConcreteSizes("a generator that is kept", size_symbols(items.length))
+    return items
 
 
 class _Round:
@@ -203,8 +217,8 @@ def _vectorize(pyfunc: Any, otypes: Any = None, **options: Any) -> Any:
 
 def _as_list(make: Any, items: Any) -> Any:
     """list(x) of symbolic length: numbers are what they are now, rows are views."""
-    if make is list and isinstance(items, SymbolicItems):
-        return items  # list(enumerate(x)): gone through by a loop
+    if make is list and isinstance(items, SymbolicIterator):
+        return items.taken()  # list(enumerate(x)): gone through by a loop
     if make is not list or items_of_symbolic_length(items) is None:
         return make(items)
     base = as_array(items)
@@ -321,7 +335,8 @@ def _accumulate(items: Any, func: Any = None, *, initial: Any = None) -> Any:
     if found is None:
         return itertools.accumulate(items, function, initial=initial)
     rest = _Accumulating(found).accumulated(function, value)
-    return SymbolicList(OPERATIONS["concatenate"]([OPERATIONS["stack"]([value]), OPERATIONS["array"](rest)]))
+    arrays = [OPERATIONS["stack"]([value]), OPERATIONS["array"](rest)]
+    return SymbolicIterator(SymbolicList(joined_items(arrays, [value, rest.alone()])))
 
 
 FOLDS: dict[int, Callable[..., Any]] = {
@@ -337,6 +352,7 @@ LOOP_HELPERS: dict[str, Callable[..., Any]] = {
     "__goes_on__": guarded(_known_to_be(True)),
     "__ends__": guarded(_known_to_be(False)),
     "__listed__": guarded(_listed),
+    "__kept__": guarded(_kept),
     "zip": guarded(zipped),
     "enumerate": guarded(enumerated),
     "reversed": guarded(reversed_items),

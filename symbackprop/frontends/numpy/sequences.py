@@ -16,11 +16,13 @@ from symbackprop.frontends.numpy.session import (
     is_so,
     minus,
 )
-from symbackprop.frontends.numpy.size import SymbolicItems, SymbolicList, SymbolicRange
+from symbackprop.frontends.numpy.size import SymbolicItems, SymbolicIterator, SymbolicList, SymbolicRange
 
 
 def items_of_symbolic_length(value: Any) -> SymbolicItems | None:
     """What a loop goes through, if its length is no number."""
+    if isinstance(value, SymbolicIterator):
+        value = value.taken()
     if isinstance(value, SymbolicItems):
         return value
     if isinstance(value, SymbolicList):
@@ -67,7 +69,7 @@ def zipped(*values: Any, **options: Any) -> Any:
     found = _symbolic(values)
     if found is None:
         return zip(*values, **options)  # noqa: B905 (as the user's code has it)
-    return SymbolicItems(found[0].length, lambda i: tuple(f.item(i) for f in found))
+    return SymbolicIterator(SymbolicItems(found[0].length, lambda i: tuple(f.item(i) for f in found)))
 
 
 def enumerated(values: Any, start: Any = 0) -> Any:
@@ -75,7 +77,9 @@ def enumerated(values: Any, start: Any = 0) -> Any:
     found = _symbolic([values])
     if found is None:
         return enumerate(values, start)
-    return SymbolicItems(found[0].length, lambda i: (OPERATIONS["add"](number_of(i), start), found[0].item(i)))
+    return SymbolicIterator(
+        SymbolicItems(found[0].length, lambda i: (OPERATIONS["add"](number_of(i), start), found[0].item(i)))
+    )
 
 
 def reversed_items(values: Any) -> Any:
@@ -84,4 +88,4 @@ def reversed_items(values: Any) -> Any:
     if found is None:
         return reversed(values)
     last = minus(found[0].length, ONE)
-    return SymbolicItems(found[0].length, lambda i: found[0].item(minus(last, i)))
+    return SymbolicIterator(SymbolicItems(found[0].length, lambda i: found[0].item(minus(last, i))))

@@ -37,8 +37,7 @@ from symbackprop.rendering.text import to_text
 
 def _needs_number(value: Any, name: str) -> Exception:
     parts = [e for e in map(size_expr, getattr(value, "bounds", (value,))) if e is not None]
-    parts += [value.length] if isinstance(value, SymbolicItems) else []
-    parts += [value.length] if isinstance(value, (SymbolicList, Slots)) else []
+    parts += [value.length] if isinstance(value, (SymbolicItems, SymbolicIterator, SymbolicList, Slots)) else []
     return NeedsConcreteSizes("a number is needed here, not a symbolic size", size_symbols(*parts))
 
 
@@ -249,6 +248,40 @@ class SymbolicItems:
         raise NeedsConcreteSizes("a loop over a symbolic range", size_symbols(self.length))
 
 
+@stands_for(enumerate, "an iterator of symbolic length", _needs_number)
+class SymbolicIterator:
+    """What gives its items once: zip(x, y), reversed(x).
+
+    Args:
+        items: those that are left.
+    """
+
+    __slots__ = ("items", "spent")
+    __class__ = class_of(lambda _: enumerate(()))
+
+    def __init__(self, items: SymbolicItems | SymbolicList) -> None:
+        self.items, self.spent = items, False
+
+    @property
+    def length(self) -> Expr:
+        """How many items it has at first."""
+        return self.items.length
+
+    def taken(self) -> SymbolicItems | SymbolicList:
+        """All items.
+
+        Raises:
+            NeedsConcreteSizes: they were taken before.
+        """
+        if self.spent:
+            raise NeedsConcreteSizes("an iterator that is gone through more than once", size_symbols(self.length))
+        self.spent = True
+        return self.items
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.taken())
+
+
 @stands_for(list, "a list of symbolic length", _needs_number)
 class SymbolicList:
     """A list of symbolic length: of numbers, of arrays of one shape, or of what is made of these.
@@ -315,10 +348,8 @@ class SymbolicList:
         found = [own if v is self else _array_of(v, own) for v in lists if type(v) is not list or v]
         if any(array is None for array in found):
             raise _needs_number(self, "__add__")
-        whole = OPERATIONS["concatenate"](found)
-        held = [own, *(v for items in lists if type(items) is list for v in items if hasattr(v, "buffer"))]
-        whole.shared = tuple((v.buffer, v.buffer.version) for v in held if not v.scalar)
-        return SymbolicList(whole)
+        held = [own, *(v for items in lists if type(items) is list for v in items)]
+        return SymbolicList(joined_items(found, held))
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, slice):
@@ -349,6 +380,14 @@ class SymbolicList:
         return NeedsConcreteSizes(
             "an item of a list of symbolic length that may be changed, and is read again", size_symbols(self.length)
         )
+
+
+def joined_items(arrays: list[Any], held: list[Any]) -> Any:
+    """The items of several arrays in one, which may be views of what is `held` as it is now."""
+    whole = OPERATIONS["concatenate"](arrays)
+    views = (v for v in held if hasattr(v, "buffer") and not v.scalar)
+    whole.shared = tuple((v.buffer, v.buffer.version) for v in views)
+    return whole
 
 
 def _array_of(items: Any, like: Any) -> Any:
