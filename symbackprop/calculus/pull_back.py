@@ -33,6 +33,7 @@ from symbackprop.expression.build import (
     Where,
     add,
     apply,
+    entries_once,
     free_indices,
     kronecker,
     multiply,
@@ -93,7 +94,8 @@ def pull_back(
                 local = slope(function, k, arguments)
                 yield from pull_back(argument, multiply(cotangent, local), target, running, facts)
         case Where(condition, then, otherwise):
-            at, rest = _pinned(condition, running, facts)
+            places = {i for e in entries_once(then) if e.tensor is target for i in e.indices}
+            at, rest = _pinned(condition, tuple(i for i in running if i not in places), facts)
             left = tuple(i for i in running if i not in at)
             for part in _behind(rest, True, substitute(then, at), substitute(cotangent, at), target, left, facts):
                 yield replace(part, at={**at, **part.at})
@@ -134,7 +136,8 @@ def _pinned(condition: Expr, running: tuple[Index, ...], facts: Facts) -> tuple[
     """The running indices that a condition sets to one value of their range, and what is left of the condition.
 
     An entry that is written by itself, out[:, 0, t] = v, feels the cotangent of that entry alone: said so, no sum over
-    all entries is left, nor what was written to other entries later.
+    all entries is left, nor what was written to other entries later. An index that names the entry of the target is
+    solved for as it is: h_before[t] feels h[t] where t is the last, not h[T - 1], which no order of steps allows.
     """
     at: dict[Expr, Expr] = {}
     rest: list[Expr] = []

@@ -737,6 +737,39 @@ def decoder_with_attention(slip):
     return lambda y, E, U: np.stack(run(y, E, U)[0][1:]), backward
 
 
+@family({"x": ("T",), "w": ()}, ["x", "w"])
+def last_step_of_another_kind(slip):
+    """The state that the last step reads feels that step as any other, not a number of which no order of steps tells."""
+
+    def run(x, w):
+        hs = [1.0]
+        for t in range(len(x)):
+            hs.append(hs[t] * x[t] if t == len(x) - 1 else w * hs[t] + x[t])
+        return hs
+
+    def forward(x, w):
+        h, total = 1.0, 0.0
+        for t in range(len(x)):
+            h = h * x[t] if t == len(x) - 1 else w * h + x[t]
+            total = total + h * h
+        return total
+
+    def backward(dout, x, w):
+        hs, g, dx, dw = run(x, w), 0.0, np.zeros_like(x), 0.0
+        for t in reversed(range(len(x))):
+            g = g + 2 * hs[t + 1] * dout
+            if t == len(x) - 1:
+                dx[t] = g * hs[t]
+                g = g * (w if slip else x[t])
+            else:
+                dx[t] = g
+                dw = dw + g * hs[t]
+                g = g * w
+        return {"x": dx, "w": dw}
+
+    return forward, backward
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_prove_meets_loops_as_they_are_written(name):
     assert not _unproved(name, False)[1]
@@ -791,6 +824,21 @@ def test_trace_names_in_an_arm_what_is_read_elsewhere_as_well():
     program = sb.trace(forward, {"x": ("N", "M")})
     x = np.arange(1.0, 7.0).reshape(3, 2)
     np.testing.assert_allclose(evaluate(program, {"N": 3, "M": 2}, {"x": x})["out"], forward(x))
+
+
+def test_trace_gives_a_name_after_the_places_whose_call_reads_it():
+    def forward(x):
+        out, k = 0 * x, 0
+
+        def at():
+            return k
+
+        out[at()] = k = len(x) - 1
+        return out + x
+
+    program = sb.trace(forward, {"x": ("N",)})
+    x = np.arange(3.0)
+    np.testing.assert_allclose(evaluate(program, {"N": 3}, {"x": x})["out"], forward(x))
 
 
 def test_a_quotient_that_is_written_to_one_place_has_a_derivative():

@@ -271,8 +271,10 @@ class _Rewriter(ast.NodeTransformer):
         """out[t] = h = value: the name is given first, so that what is written is called by it."""
         names = [t for t in node.targets if isinstance(t, ast.Name)]
         others = [t for t in node.targets if not isinstance(t, ast.Name)]
-        read = {n.id for t in others for n in ast.walk(t) if isinstance(n, ast.Name)}
-        if self.function and not read & {n.id for n in names}:
+        inside = [n for t in others for n in ast.walk(t)]
+        read = {n.id for n in inside if isinstance(n, ast.Name)}
+        calls = any(isinstance(n, ast.Call) for n in inside)  # which may read the name
+        if self.function and not calls and not read & {n.id for n in names}:
             node.targets = [*names, *others]
         return self.generic_visit(node)
 
