@@ -1167,6 +1167,35 @@ def test_check_proves_nothing_of_an_iterator_that_is_gone_through_twice(made):
     assert sb.check(forward, backward, shapes={"x": ("T",)}).scope != "all sizes"
 
 
+def test_check_knows_that_a_list_holds_the_numbers_of_its_time():
+    def forward(x):
+        rows, total = 1.0 * x, 0.0
+        pairs = list(zip(x, rows, strict=True))
+        rows[: len(x) // 30] *= 2.0
+        for a, b in pairs:
+            total = total + a * b
+        return total
+
+    def backward(dout, x):
+        scale = np.ones_like(x)
+        scale[: len(x) // 30] *= 2.0
+        return {"x": 2 * scale * x * dout}
+
+    assert sb.check(forward, backward, shapes={"x": ("T",)}).scope != "all sizes"
+
+
+def test_check_knows_that_a_generator_computes_each_item_when_it_is_taken():
+    def forward(x):
+        rows, total = 1.0 * x, 0.0
+        for a, b in zip(x, (2 * v for v in rows), strict=True):
+            total = total + a * b
+            rows[: len(x) // 30] *= 2.0
+        return total
+
+    shapes = {"x": ("T",)}
+    assert sb.check(forward, lambda dout, x: {"x": 4 * x * dout}, shapes=shapes).scope != "all sizes"
+
+
 def test_check_knows_that_the_first_of_what_accumulates_is_the_first_item_itself():
     def forward(x):
         rows = 1.0 * x

@@ -82,9 +82,9 @@ def _listed(items: Any, value: Callable[..., Any], test: Callable[..., Any] | No
 
 
 def _kept(items: Any) -> Any:
-    """The items of a generator that a name holds, which are not computed before they are taken, and taken once."""
+    """The items of a generator, each of which is computed when it is taken, and taken once."""
     if isinstance(items, SymbolicList):
-        raise NeedsConcreteSizes("a generator that is kept", size_symbols(items.length))
+        raise NeedsConcreteSizes("a generator that is not emptied at once", size_symbols(items.length))
     return items
 
 
@@ -218,7 +218,7 @@ def _vectorize(pyfunc: Any, otypes: Any = None, **options: Any) -> Any:
 def _as_list(make: Any, items: Any) -> Any:
     """list(x) of symbolic length: numbers are what they are now, rows are views."""
     if make is list and isinstance(items, SymbolicIterator):
-        return items.taken()  # list(enumerate(x)): gone through by a loop
+        return items.listed()  # list(enumerate(x)): gone through by a loop
     if make is not list or items_of_symbolic_length(items) is None:
         return make(items)
     base = as_array(items)

@@ -148,7 +148,7 @@ class _Rewriter(ast.NodeTransformer):
         self.function = False
         self.locals: frozenset[str] = frozenset()  # the names that the function binds itself
         self.open: list[str] = []  # the branches and loops around a statement, in its function
-        self.emptied: set[ast.expr] = set()  # what is handed over at once: a call or a loop goes through it
+        self.emptied: set[ast.expr] = set()  # what a call goes through before anything else is done
 
     # --- functions
 
@@ -341,7 +341,6 @@ class _Rewriter(ast.NodeTransformer):
             return [*self.visit_For(plain), *self._block(node.orelse)]
         growing = tuple(n for n in _growing(node.body) if n in self.locals)
         names = tuple(dict.fromkeys((*_of_user(_assigned([node])), *growing)))
-        self.emptied.add(node.iter)
         items, orelse = self.visit(node.iter), self._block(node.orelse)
         nested = any(name.startswith("__loop") for name in self.open)
         own = self._entered("loop")
@@ -430,7 +429,8 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         """list(x), which may be as long as an axis."""
-        self.emptied.update(node.args)
+        if isinstance(node.func, ast.Name) and node.func.id in _EMPTYING:
+            self.emptied.update(node.args)
         match node:
             case ast.Call(ast.Name("list"), [items], []) if self.function and not isinstance(items, ast.Starred):
                 return ast.copy_location(_call("__as_list__", node.func, self.visit(items)), node)
@@ -441,14 +441,13 @@ class _Rewriter(ast.NodeTransformer):
         return self._comprehension(node)
 
     def visit_GeneratorExp(self, node: ast.GeneratorExp) -> ast.expr:
-        """(f(x) for x in items if c(x)), which gives its items once, and late: one that is kept is told apart."""
+        """(f(x) for x in items if c(x)), which gives its items once, and late unless emptied at once."""
         new = self._comprehension(node)
         return new if node in self.emptied or new is node else ast.copy_location(_call("__kept__", new), node)
 
     def _comprehension(self, node: ast.ListComp | ast.GeneratorExp) -> ast.expr:
         """One over a single iterable: __listed__(items, lambda x: f(x), lambda x: c(x) or None, is it a list)."""
         one = node.generators[0]
-        self.emptied.add(one.iter)
         target = one.target
         names = target.elts if isinstance(target, ast.Tuple) else [target]
         plain = len(node.generators) == 1 and not one.is_async and len(one.ifs) <= 1
@@ -496,6 +495,7 @@ def _asked_to_be_empty(test: ast.expr) -> ast.expr | None:
     return None
 
 
+_EMPTYING = frozenset({"all", "any", "list", "max", "min", "reduce", "sorted", "sum", "tuple"})
 _STEPS = {ast.Add: 1, ast.Sub: -1}
 _RELATIONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.NotEq: "!="}
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "!=": "!="}

@@ -64,12 +64,25 @@ def _symbolic(values: Any) -> list[SymbolicItems] | None:
     return symbolic
 
 
+def _numbers(*values: Any) -> list[Array]:
+    """The arrays whose numbers are items of these, or in their items."""
+    found: list[Array] = []
+    for value in values:
+        held = value.whole if isinstance(value, SymbolicList) else value
+        if isinstance(held, Array) and held.ndim == 1:
+            found.append(held)
+        found += value.numbers if isinstance(value, SymbolicIterator) else []
+    return found
+
+
 def zipped(*values: Any, **options: Any) -> Any:
     """zip(*values)."""
     found = _symbolic(values)
     if found is None:
         return zip(*values, **options)  # noqa: B905 (as the user's code has it)
-    return SymbolicIterator(SymbolicItems(found[0].length, lambda i: tuple(f.item(i) for f in found)))
+    return SymbolicIterator(
+        SymbolicItems(found[0].length, lambda i: tuple(f.item(i) for f in found)), _numbers(*values)
+    )
 
 
 def enumerated(values: Any, start: Any = 0) -> Any:
@@ -77,9 +90,8 @@ def enumerated(values: Any, start: Any = 0) -> Any:
     found = _symbolic([values])
     if found is None:
         return enumerate(values, start)
-    return SymbolicIterator(
-        SymbolicItems(found[0].length, lambda i: (OPERATIONS["add"](number_of(i), start), found[0].item(i)))
-    )
+    numbered = SymbolicItems(found[0].length, lambda i: (OPERATIONS["add"](number_of(i), start), found[0].item(i)))
+    return SymbolicIterator(numbered, _numbers(values))
 
 
 def reversed_items(values: Any) -> Any:
@@ -88,4 +100,4 @@ def reversed_items(values: Any) -> Any:
     if found is None:
         return reversed(values)
     last = minus(found[0].length, ONE)
-    return SymbolicIterator(SymbolicItems(found[0].length, lambda i: found[0].item(minus(last, i))))
+    return SymbolicIterator(SymbolicItems(found[0].length, lambda i: found[0].item(minus(last, i))), _numbers(values))

@@ -4,7 +4,7 @@ must be fixed."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any, NoReturn
 
@@ -254,13 +254,14 @@ class SymbolicIterator:
 
     Args:
         items: those that are left.
+        numbers: the arrays whose numbers are items or in them.
     """
 
-    __slots__ = ("items", "spent")
+    __slots__ = ("items", "numbers", "spent")
     __class__ = class_of(lambda _: enumerate(()))
 
-    def __init__(self, items: SymbolicItems | SymbolicList) -> None:
-        self.items, self.spent = items, False
+    def __init__(self, items: SymbolicItems | SymbolicList, numbers: Sequence[Any] = ()) -> None:
+        self.items, self.numbers, self.spent = items, numbers, False
 
     @property
     def length(self) -> Expr:
@@ -277,6 +278,21 @@ class SymbolicIterator:
             raise NeedsConcreteSizes("an iterator that is gone through more than once", size_symbols(self.length))
         self.spent = True
         return self.items
+
+    def listed(self) -> SymbolicItems | SymbolicList:
+        """A list of the items: numbers are what they are now."""
+        items, now = self.taken(), [(a.buffer, a.buffer.version) for a in self.numbers]
+        if isinstance(items, SymbolicList):
+            return items
+
+        def item(place: Expr) -> Any:
+            if any(buffer.version != version for buffer, version in now):
+                raise NeedsConcreteSizes(
+                    "a list of the numbers of an array that is changed later", size_symbols(items.length)
+                )
+            return items.item(place)
+
+        return SymbolicItems(items.length, item, items.start)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.taken())
