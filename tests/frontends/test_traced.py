@@ -544,6 +544,10 @@ def numpy_error(x):
     return x[:, "a"]
 
 
+def calls_a_class(x):
+    return sum(v for _, v in np.ndenumerate(x))
+
+
 def rounds(x):
     a = np.zeros(x.shape, dtype=int)
     a += x
@@ -565,6 +569,7 @@ def infinite(x):
         (assigns_a_global, "assigns_a_global assigns to the global COUNT"),
         (branch_on_data, "a branch that depends on the data, not only on sizes"),
         (recursion, "recursion without an end"),
+        (calls_a_class, "np.ndenumerate cannot be traced"),
         (method_missing, "the array method .byteswap cannot be traced"),
         (rounds, "real numbers are assigned to an array of type int64"),
         (infinite, "minus infinity is used in a way that cannot be traced"),

@@ -118,7 +118,7 @@ class Namespace:
         if name in _CONTEXTS:
             return _CONTEXTS[name]
         if isinstance(value, type) and name not in _REAL_TYPES and not issubclass(value, Exception):
-            return type_stand_in(value, Refused(shown))
+            return type_stand_in(value, Refused(shown).__call__)
         if isinstance(value, type) or value is None or isinstance(value, (int, str)) or name in _REAL_TYPES:
             return value
         help = "read the data outside and pass it as an input" if name in _FILES else _INSTEAD.get(self._prefix + name)
@@ -376,4 +376,4 @@ def by_identity() -> dict[int, Any]:
 
 
 for _kind in (np.ndarray, np.float64, np.float32, np.int64, np.int32, np.bool_):
-    type_stand_in(_kind, Refused("np.ndarray()") if _kind is np.ndarray else convert_to(_kind))
+    type_stand_in(_kind, Refused("np.ndarray()").__call__ if _kind is np.ndarray else convert_to(_kind))
