@@ -37,6 +37,9 @@ _ANY_LAYERED = re.compile(r"([A-Za-z])(\d+)")
 _DERIVATIVE = re.compile(r"d([A-Za-z]\w*?)_d(\w.*)")
 _ACCENTED = re.compile(r"(.+)_(bar|hat|tilde)")
 _ACCENT_BEFORE = re.compile(r"(bar|hat|tilde) (.+)")
+_OF_EACH = re.compile(r"(.+) each")
+_SLOPE = re.compile(r"d ([^/]+)/d ([^/]+)")
+_LENGTH = re.compile(r"size (\d+) of (.+)")
 _RAISED = re.compile(r"(.+)\^\((.+)\)")
 _PER_SAMPLE = frozenset(["z", "a", "d", "delta", "x", "y", "h"])
 
@@ -128,12 +131,9 @@ def letter(name: str) -> Layout:
         Glyph(text='λ', kind='variable')
     """
     name = {"lam": "lambda", "lamda": "lambda", "lambda_": "lambda", "eps": "epsilon"}.get(name, name)
-    layered = _RAISED.fullmatch(name)
-    if layered:
-        return Script(letter(layered[1]), None, Fence("(", short(layered[2]), ")"))
-    before = _ACCENT_BEFORE.fullmatch(name)
-    if before:
-        return Accent(before[1], letter(before[2]))  # type: ignore[arg-type]
+    of_document = _of_document(name)
+    if of_document is not None:
+        return of_document
     if name in GREEK:
         return Glyph("ε" if name == "epsilon" else GREEK[name])
     accent = _ACCENTED.fullmatch(name)
@@ -149,6 +149,28 @@ def letter(name: str) -> Layout:
     if prime != name and prime:
         return Script(letter(prime), None, operator("′" * (len(name) - len(prime))))
     return Glyph(name)
+
+
+def _of_document(name: str) -> Layout | None:
+    """A name that an audit has made of what a document writes: "W^(2)", "hat y", "y each", "d h/d z", "size 1 of h"."""
+    match = _SLOPE.fullmatch(name)
+    if match:
+        return Fence("(", derivative_layout(letter(match[1]), letter(match[2])), ")")
+    match = _OF_EACH.fullmatch(name)
+    if match:  # its first index says of which example
+        return letter(match[1])
+    match = _ACCENT_BEFORE.fullmatch(name)
+    if match:
+        return Accent(match[1], letter(match[2]))  # type: ignore[arg-type]
+    match = _RAISED.fullmatch(name)
+    if match:
+        layer = letter(match[2]) if "_" in match[2] else short(match[2])
+        return Script(letter(match[1]), None, Fence("(", layer, ")"))
+    match = _LENGTH.fullmatch(name)
+    if match:
+        axis = () if match[1] == "1" else (Glyph(match[1], "number"),)
+        return Script(Glyph("n"), separated([letter(match[2]), *axis]))
+    return None
 
 
 def short(text: str) -> Layout:
