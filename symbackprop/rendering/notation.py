@@ -159,13 +159,13 @@ def _of_document(name: str) -> Layout | None:
     match = _OF_EACH.fullmatch(name)
     if match:  # its first index says of which example
         return letter(match[1])
-    match = _ACCENT_BEFORE.fullmatch(name)
-    if match:
-        return Accent(match[1], letter(match[2]))  # type: ignore[arg-type]
     match = _RAISED.fullmatch(name)
     if match:
         layer = letter(match[2]) if "_" in match[2] else short(match[2])
         return Script(letter(match[1]), None, Fence("(", layer, ")"))
+    match = _ACCENT_BEFORE.fullmatch(name)
+    if match:
+        return Accent(match[1], letter(match[2]))  # type: ignore[arg-type]
     match = _LENGTH.fullmatch(name)
     if match:
         axis = () if match[1] == "1" else (Glyph(match[1], "number"),)

@@ -31,9 +31,10 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.expression.functions import FUNCTIONS, LOG, STEP, arbitrary, derivative
-from symbackprop.rendering.layout import broken, width
+from symbackprop.rendering.layout import Glyph, broken, width
 from symbackprop.rendering.math import latex, layout_of, mathml
-from symbackprop.rendering.notation import NAMES, NIELSEN, THETA, WEIGHTS, Notation
+from symbackprop.rendering.notation import NAMES, NIELSEN, THETA, WEIGHTS, Notation, tensor_layout
+from symbackprop.rendering.tex import to_tex
 
 J = Entry(Tensor("J"))
 y = Tensor("y", (m, s))
@@ -172,3 +173,19 @@ def test_broken_breaks_before_a_sign_and_keeps_all_parts() -> None:
     assert len(lines) > 1
     assert all(width(line) <= 30.0 for line in lines)
     assert sum(len(line.parts) for line in lines) == len(layout.parts)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("W^(2)", "W^{(2)}_{ik}"),
+        ("hat y", r"\hat{y}_{ik}"),
+        ("hat y^(2)", r"\hat{y}^{(2)}_{ik}"),
+        ("a^(n_l)", "a^{(n_{l})}_{ik}"),
+        ("y each", "y_{ik}"),
+        ("d J/d z^(l+1)", r"\left(\frac{\partial J}{\partial z^{(l+1)}}\right)_{ik}"),
+    ],
+)
+def test_names_that_an_audit_makes_are_written_as_the_document_has_them(name, code):
+    layout = tensor_layout(name, [Glyph("i"), Glyph("k")], NAMES)
+    assert to_tex(layout).replace(" ", "") == code.replace(" ", "")
