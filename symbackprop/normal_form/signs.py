@@ -255,20 +255,26 @@ class Signs(TermRules):
 
 
 def _entries(mono: Mono) -> Iterator[Atom]:
-    """The atoms of a monomial and, one in another, those inside of them."""
-    for atom, _ in mono.factors:
-        yield atom
-        for template in templates_of(atom):
-            for inner, _ in template.terms:
-                yield from _entries(inner)
+    """The atoms of a monomial and, one in another, those inside of them, each once."""
+    waiting, seen = [a for a, _ in mono.factors], set[Atom]()
+    while waiting:
+        if (atom := waiting.pop()) not in seen:
+            seen.add(atom)
+            yield atom
+            waiting += [a for p in templates_of(atom) for m, _ in p.terms for a, _ in m.factors]
 
 
 def _mentions(atom: Atom, tensor: Tensor) -> bool:
-    """True if an entry of the tensor stands anywhere in the atom."""
-    if atom.kind == "entry" and atom.data is tensor:
-        return True
-    inside = (*atom.args, *templates_of(atom))
-    return any(_mentions(a, tensor) for p in inside for m, _ in p.terms for a, _ in m.factors)
+    """True if an entry of the tensor stands anywhere in the atom; each atom inside is looked at once."""
+    waiting, seen = [atom], set[Atom]()
+    while waiting:
+        if (inner := waiting.pop()) in seen:
+            continue
+        if inner.kind == "entry" and inner.data is tensor:
+            return True
+        seen.add(inner)
+        waiting += [a for p in (*inner.args, *templates_of(inner)) for m, _ in p.terms for a, _ in m.factors]
+    return False
 
 
 def templates_of(atom: Atom) -> tuple[Poly, ...]:

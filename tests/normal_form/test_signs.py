@@ -425,3 +425,12 @@ def test_an_extremum_of_absolute_values_comes_out_of_a_root(kind, function, equa
     plain = power(close_sum(i, power(Entry(x, (i,)), 2)), half)
     scaled = multiply(top, power(close_sum(i, power(multiply(Entry(x, (i,)), power(top, -1)), 2)), half))
     assert Canonical().equal(plain, scaled) is equal
+
+
+def test_what_stands_in_an_atom_is_looked_at_once_however_often_it_stands_there():
+    """Each of 60 roots holds the one below twice: a walk to every occurrence would never end."""
+    deep = Entry(Tensor("x", ()), ())
+    for _ in range(60):
+        deep = power(add(power(deep, 2), deep, number(1)), Fraction(1, 2))
+    normal = Canonical()
+    assert not normal.never_flat(normal.normal(deep))
