@@ -264,11 +264,10 @@ class Judge:
     def formula(self, number: int, display: Display) -> list[Judgement]:
         """What is said of one formula."""
         formula = self.document.formulas[number]
-        said = list(self.display(number, display))
         if len(formula.latex) > LONGEST:
             reason = f"the formula has {len(formula.latex)} characters, more than {LONGEST}"
-            said.insert(0, Judgement(formula, 0, 0, formula.latex[:80], "NOT UNDERSTOOD", reason))
-        return said
+            return [Judgement(formula, 0, 0, formula.latex[:80], "NOT UNDERSTOOD", reason)]
+        return list(self.display(number, display))
 
     def display(self, number: int, display: Display) -> Iterator[Judgement]:
         """What is said of the links of one formula."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -76,12 +77,13 @@ def _overview(audit: Audit, titles: Mapping[int, str]) -> Iterator[Block]:
 def _titles(audit: Audit) -> dict[int, str]:
     """What the sections on single equations are called, by the numbers of their judgements."""
     chosen = [k for k, j in enumerate(audit.judgements) if j.status in EXPLAINED and j.ruling is not None]
-    lines = [audit.judgements[k].formula.line for k in chosen]
-    turns = {k: lines[: place + 1].count(line) for place, (k, line) in enumerate(zip(chosen, lines, strict=True))}
-    return {
-        k: f"Line {line}" + (f", equation {turns[k]}" if lines.count(line) > 1 else "")
-        for k, line in zip(chosen, lines, strict=True)
-    }
+    of_lines = Counter(audit.judgements[k].formula.line for k in chosen)
+    titles, before = dict[int, str](), Counter[int]()
+    for k in chosen:
+        line = audit.judgements[k].formula.line
+        before[line] += 1
+        titles[k] = f"Line {line}" + (f", equation {before[line]}" if of_lines[line] > 1 else "")
+    return titles
 
 
 def _name(number: int) -> str:

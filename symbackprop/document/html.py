@@ -24,6 +24,7 @@ from symbackprop.document.model import (
     Line,
     Listing,
     Mark,
+    Mathematics,
     Paragraph,
     ProofBlock,
     Reference,
@@ -79,7 +80,7 @@ class _HtmlWriter:
         for before, part in itertools.pairwise(("", *text)):
             written = self.inline(part)
             mark = re.match(r"[.,;:)?]+", written) if isinstance(part, str) else None
-            if mark and not isinstance(before, str | Code | Strong | Reference):
+            if mark and isinstance(before, Mathematics):
                 start = out.rindex("<math>")
                 out = f'{out[:start]}<span class="tied">{out[start:]}{mark[0]}</span>{written[mark.end() :]}'
             else:

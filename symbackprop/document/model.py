@@ -61,7 +61,8 @@ class Reference:
     section: str
 
 
-Inline = str | Formula | DisplayedEquality | Symbolic | Code | Strong | Reference
+Mathematics = Formula | DisplayedEquality | Symbolic
+Inline = str | Mathematics | Code | Strong | Reference
 Text = tuple[Inline, ...]
 
 

@@ -25,6 +25,7 @@ from symbackprop.document.model import (
     Line,
     Listing,
     Mark,
+    Mathematics,
     Paragraph,
     ProofBlock,
     Reference,
@@ -199,9 +200,7 @@ class _TexWriter:
 
     def cell(self, text: Text) -> str:
         """A cell of a table; a tall formula in it is set full size and given room."""
-        tallest = any(
-            tall(formula_layout(p, self.notation)) for p in text if not isinstance(p, str | Code | Strong | Reference)
-        )
+        tallest = any(tall(formula_layout(p, self.notation)) for p in text if isinstance(p, Mathematics))
         return (r"\tallcell{}" if tallest else "") + self.tall_text(text)
 
     def tall_text(self, text: Text) -> str:

@@ -98,6 +98,11 @@ def _flatten(kind: type[Add] | type[Multiply], nodes: Iterable[Expr]) -> Iterabl
             yield node
 
 
+def factors_of(expr: Expr) -> tuple[Expr, ...]:
+    """The factors of a product; of anything else itself."""
+    return expr.factors if isinstance(expr, Multiply) else (expr,)
+
+
 def negate(expr: Expr) -> Expr:
     """-expr."""
     return multiply(MINUS_ONE, expr)

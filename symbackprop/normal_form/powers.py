@@ -67,9 +67,7 @@ class Powers(Indicators):
         inside: dict[Atom, Rational] = {}
         for atom, e in mono.factors:
             plain = integral or self.known_positive(atom) or (e < 0 and self.known_nonnegative(atom))
-            plain = plain or (
-                alone and not isinstance(e, int)
-            )  # a root has a value where what is below is no less than 0
+            plain = plain or (alone and not isinstance(e, int))  # a root has a value of what is no less than 0
             (outside if plain else inside)[atom] = e
         inner = core
         if coefficient < 0 and not integral:

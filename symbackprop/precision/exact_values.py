@@ -20,7 +20,7 @@ from symbackprop.evaluation.compile import Array
 from symbackprop.evaluation.exact import Evaluator
 from symbackprop.evaluation.number_types import Missing, TooCloseError, Value, ball
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import Expr, Multiply, Sum, Tensor, apply, close_sum, multiply, open_binder
+from symbackprop.expression.build import Expr, Sum, Tensor, apply, close_sum, factors_of, multiply, open_binder
 from symbackprop.expression.functions import FUNCTIONS
 from symbackprop.expression.program import Equation, Program
 
@@ -106,11 +106,11 @@ class ExactValues:
         program, found, equations = self.question.claimed, dict[str, Tensor](), list[Equation]()
         for name, claim in self._claims.items():
             equation = program.by_tensor.get(claim)
-            if equation is None or not any(isinstance(f, Sum) for f in _factors(equation.value)):
+            if equation is None or not any(isinstance(f, Sum) for f in factors_of(equation.value)):
                 continue
             found[name] = Tensor(f"{claim.name}_magnitude", claim.shape)
             equations.append(
-                replace(equation, tensor=found[name], value=multiply(*map(_magnitude, _factors(equation.value))))
+                replace(equation, tensor=found[name], value=multiply(*map(_magnitude, factors_of(equation.value))))
             )
         return replace(program, equations=(*program.equations, *equations), outputs=tuple(found.values())), found
 
@@ -221,10 +221,6 @@ class ExactValues:
                 return None
             found.append(value)
         return _cleaned(found[0])
-
-
-def _factors(expr: Expr) -> tuple[Expr, ...]:
-    return expr.factors if isinstance(expr, Multiply) else (expr,)
 
 
 def _magnitude(factor: Expr) -> Expr:

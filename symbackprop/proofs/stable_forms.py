@@ -68,6 +68,7 @@ from symbackprop.expression.build import (
     children,
     close_sum,
     extremum,
+    factors_of,
     free_indices,
     fresh,
     multiply,
@@ -228,7 +229,7 @@ def exponential(expr: Expr, context: Context) -> Exponential | None:
     if isinstance(expr, Where) and expr.otherwise is ZERO:
         z = exponent_of(expr.then, context)
         return None if z is None else Exponential(z, expr.condition)
-    factors = _factors(expr)
+    factors = factors_of(expr)
     exponents = [exponent_of(f, context) for f in factors]
     found = [u for u in exponents if u is not None]
     if len(found) != 1:
@@ -290,7 +291,7 @@ def own_exponential(
     factors: Sequence[Expr], term: Exponential, indices: Sequence[Index], context: Context
 ) -> tuple[Exponential, tuple[Expr, ...]] | None:
     """A factor exp(z[k]) of those below, with as many of its mask and weights as are there, and the other factors."""
-    for several in range(len(_factors(term.weight)) + 1, 0, -1):
+    for several in range(len(factors_of(term.weight)) + 1, 0, -1):
         for chosen in itertools.combinations(range(len(factors)), several):
             own = exponential(multiply(*(factors[k] for k in chosen)), context)
             if own is not None and _is_one_of(own, term, indices):
@@ -407,7 +408,7 @@ def _expanded(expr: Expr) -> Expr:
     """A sum without brackets in it, and without terms that stand in it with both signs."""
     terms: list[Expr] = []
     for term in _flat(expr):
-        factors = _factors(term)
+        factors = factors_of(term)
         inner = next((f for f in factors if isinstance(f, Add)), None)
         rest = [f for f in factors if f is not inner]
         terms += [term] if inner is None else [multiply(*rest, t) for t in inner.terms]
@@ -417,7 +418,7 @@ def _expanded(expr: Expr) -> Expr:
 def onehot_minus(expr: Expr, context: Context) -> Expr | None:
     """c (p - y) with a one-hot y, however the factors c are placed; y may say at which place it is 1."""
     for one, other in itertools.chain(_two_terms(expr), _changed_at_a_place(expr)):
-        factors = list(_factors(negate(other)))
+        factors = list(factors_of(negate(other)))
         for y in factors:
             index = _class_index(y, one, context)
             if index is None or not _reads(one):
@@ -452,7 +453,7 @@ def _class_index(expr: Expr, p: Expr, context: Context) -> Index | None:
     if isinstance(expr, Kronecker):
         sides = ((expr.left, expr.right), (expr.right, expr.left))
         found = [a for a, b in sides if isinstance(a, Index) and a not in free_indices(b)]
-        divisors = [f for f in _factors(context.opened(p)) if isinstance(f, Power) and f.exponent is MINUS_ONE]
+        divisors = [f for f in factors_of(context.opened(p)) if isinstance(f, Power) and f.exponent is MINUS_ONE]
         along = (a for a in found if any(a not in free_indices(d) for d in divisors))
         return next(along, found[0] if found else None)
     if not isinstance(expr, Entry) or expr.tensor not in context.assumptions:
@@ -462,13 +463,9 @@ def _class_index(expr: Expr, p: Expr, context: Context) -> Index | None:
     return index if isinstance(index, Index) else None
 
 
-def _factors(expr: Expr) -> tuple[Expr, ...]:
-    return expr.factors if isinstance(expr, Multiply) else (expr,)
-
-
 def _without(expr: Expr, common: list[Expr]) -> Expr | None:
     """A product without some of its factors; None if it has not all of them."""
-    left = list(_factors(expr))
+    left = list(factors_of(expr))
     for factor in common:
         if factor not in left:
             return None
@@ -481,7 +478,7 @@ def sum_of_onehot(expr: Expr, context: Context) -> Expr | None:
     if not isinstance(expr, Sum):
         return None
     index, body = open_binder(expr)
-    factors = list(_factors(body))
+    factors = list(factors_of(body))
     for y in factors:
         if _class_index(y, y, context) is index:
             rest = multiply(*(f for f in factors if f is not y))
@@ -528,7 +525,7 @@ def _is_inverse(node: Expr, tensor: Tensor) -> bool:
 
 def _cancelled(expr: Expr) -> Expr:
     """A product without the factors that stand in it with their inverses."""
-    left = list(_factors(expr))
+    left = list(factors_of(expr))
     for factor in list(left):
         inverse = Power(factor, MINUS_ONE)
         if factor in left and inverse in left:
@@ -564,7 +561,7 @@ def _opened_once(expr: Expr, context: Context) -> tuple[Expr, ...]:
     if not (isinstance(expr, Entry) and expr.tensor in context.equations):
         return (expr,)
     context.looked_into.add(expr.tensor)
-    return _factors(context.equations[expr.tensor].at(expr.indices))
+    return factors_of(context.equations[expr.tensor].at(expr.indices))
 
 
 def _quotient(factors: Sequence[Expr], context: Context) -> Expr | None:
@@ -641,7 +638,7 @@ def softmax_pull_back(expr: Expr, context: Context) -> Expr | None:
                 places = [i for i in p.indices if isinstance(i, Index) and i.size is j.size]
                 for c in places:
                     there: dict[Expr, Expr] = {c: j}
-                    if body is multiply(substitute(g, there), substitute(p, there)) or _same_factors(
+                    if body is multiply(substitute(g, there), substitute(p, there)) or _samefactors_of(
                         body, multiply(substitute(g, there), substitute(p, there))
                     ):
                         rest = [f for f in expr.factors if f is not p and f is not total]
@@ -652,8 +649,8 @@ def softmax_pull_back(expr: Expr, context: Context) -> Expr | None:
     return None
 
 
-def _same_factors(left: Expr, right: Expr) -> bool:
-    return sorted(map(id, _factors(left))) == sorted(map(id, _factors(right)))
+def _samefactors_of(left: Expr, right: Expr) -> bool:
+    return sorted(map(id, factors_of(left))) == sorted(map(id, factors_of(right)))
 
 
 def scaled_norm(expr: Expr, context: Context) -> Expr | None:
@@ -697,10 +694,10 @@ def exponential_share(expr: Expr, context: Context) -> Expr | None:
 
 def _share(term: Expr, shares: Mapping[Expr, Expr], context: Context) -> Expr | None:
     """c sigmoid(u - v) of c exp(u)."""
-    for factor in _factors(term):
+    for factor in factors_of(term):
         u = exponent_of(factor, context)
         if u is not None and u in shares:
-            return multiply(*(f for f in _factors(term) if f is not factor), shares[u])
+            return multiply(*(f for f in factors_of(term) if f is not factor), shares[u])
     return None
 
 
@@ -785,10 +782,10 @@ def softplus(expr: Expr, context: Context) -> Expr | None:
 def softplus_difference(expr: Expr, context: Context) -> Expr | None:
     """c softplus(u) - c softplus(-u), which is c u."""
     for one, other, rest in _pairs(expr):
-        for plus in _factors(one):
+        for plus in factors_of(one):
             if not isinstance(plus, Apply) or plus.function is not FUNCTIONS["softplus"]:
                 continue
-            u, c = plus.arguments[0], [f for f in _factors(one) if f is not plus]
+            u, c = plus.arguments[0], [f for f in factors_of(one) if f is not plus]
             if negate(other) is multiply(*c, apply(plus.function, negate(u))):
                 return add(multiply(*c, u), *rest)
     return None
@@ -796,8 +793,8 @@ def softplus_difference(expr: Expr, context: Context) -> Expr | None:
 
 def _log_of_two(total: Expr, context: Context) -> Expr | None:
     """log(c (exp(u) + exp(v)))."""
-    scale = [f for f in _factors(total) if isinstance(f, Number) and f.value > 0]
-    sums = [f for f in _factors(total) if f not in scale]
+    scale = [f for f in factors_of(total) if isinstance(f, Number) and f.value > 0]
+    sums = [f for f in factors_of(total) if f not in scale]
     inner = context.opened(sums[0]) if len(sums) == 1 else None
     if not isinstance(inner, Add) or len(inner.terms) != 2:
         return None
@@ -901,15 +898,15 @@ def weighted_difference(expr: Expr, context: Context) -> Expr | None:
     """a sum over j of f[j] - sum over j of f[j] b[j]."""
     for one, other, rest in _pairs(expr):
         products = _averaged(context.opened(negate(other)))
-        for total in _factors(one) if products is not None else ():
+        for total in factors_of(one) if products is not None else ():
             weights = _averaged(context.opened(total))
             if weights is None or products is None or weights[2] is not products[2]:
                 continue
             index, body, scale = products
             f = substitute(weights[1], {weights[0]: index})
-            b = _without(body, list(_factors(f)))
+            b = _without(body, list(factors_of(f)))
             if b is not None and b is not ONE:
-                a = multiply(*(g for g in _factors(one) if g is not total))
+                a = multiply(*(g for g in factors_of(one) if g is not total))
                 return add(multiply(close_sum(index, multiply(f, subtract(a, b))), scale), *rest)
     return None
 
@@ -917,21 +914,21 @@ def weighted_difference(expr: Expr, context: Context) -> Expr | None:
 def centred(expr: Expr, context: Context) -> Expr | None:
     """c x[n] - c mean of x: the rounding errors of two large products are those of a small difference."""
     for one, other, rest in _pairs(expr):
-        for total in _factors(other):
+        for total in factors_of(other):
             sum_ = context.opened(total)
             if not isinstance(sum_, Sum):
                 continue
             index, body = open_binder(sum_)
-            for x in _factors(one):
+            for x in factors_of(one):
                 places = [i for i in free_indices(x) if i.size is index.size] if isinstance(x, Entry) else []
                 n = next((i for i in places if substitute(body, {index: i}) is x), None)
                 if n is None:
                     continue
-                left = _powers(multiply(*(f for f in _factors(one) if f is not x)))
-                right = _powers(negate(multiply(*(f for f in _factors(other) if f is not total), index.size)))
+                left = _powers(multiply(*(f for f in factors_of(one) if f is not x)))
+                right = _powers(negate(multiply(*(f for f in factors_of(other) if f is not total), index.size)))
                 if left == right != {ONE: Fraction(1)} and n not in free_indices(other):
                     gap = subtract(x, _named(multiply(total, power(index.size, MINUS_ONE)), context))
-                    found = add(multiply(*(f for f in _factors(one) if f is not x), gap), *rest)
+                    found = add(multiply(*(f for f in factors_of(one) if f is not x), gap), *rest)
                     return centred(found, context) or found
     return None
 
@@ -939,7 +936,7 @@ def centred(expr: Expr, context: Context) -> Expr | None:
 def _powers(expr: Expr) -> dict[Expr, Fraction]:
     """A product by its factors and their exponents; of a number its value."""
     found: dict[Expr, Fraction] = {ONE: Fraction(1)}
-    for factor in _factors(expr):
+    for factor in factors_of(expr):
         if isinstance(factor, Number):
             found[ONE] *= factor.value
         elif isinstance(factor, Power) and isinstance(factor.exponent, Number):
@@ -1107,12 +1104,12 @@ def two_pass_variance(expr: Expr, context: Context) -> Expr | None:
             continue
         index, body, scale = products
         base = _squared(body, context)
-        both = (base, base) if base is not None else _factors(body)
+        both = (base, base) if base is not None else factors_of(body)
         if len(both) != 2:
             continue
         means: list[Expr] = []
         left = [f for f in (context.opened(negate(other)), negate(other)) if isinstance(f, (Multiply, Power))][:1]
-        factors = [g for f in left for h in _factors(f) for g in _repeated(h, context)]
+        factors = [g for f in left for h in factors_of(f) for g in _repeated(h, context)]
         scales: list[Expr] = []
         for f in factors:
             own = _averaged(context.opened(f))
@@ -1158,7 +1155,7 @@ def direct_distance(expr: Expr, context: Context) -> Expr | None:
         if parts is None:
             continue
         index, body, scale = parts
-        factors = (*_factors(scale), *_factors(body))
+        factors = (*factors_of(scale), *factors_of(body))
         rest = [f for f in factors if not isinstance(f, Number)]
         if math.prod(f.value for f in factors if isinstance(f, Number)) != -2 or len(rest) != 2:
             continue

@@ -44,6 +44,7 @@ from symbackprop.expression.build import (
     apply,
     children,
     entries,
+    factors_of,
     multiply,
     negate,
     number,
@@ -250,7 +251,7 @@ class _Stabiliser:
 
     def with_quotients(self, product: Expr) -> Iterator[Expr]:
         """The factors of a product, those entries put in that are divided by something, whatever names that has."""
-        for factor in _factors(product):
+        for factor in factors_of(product):
             equation = self.program.by_tensor.get(factor.tensor) if isinstance(factor, Entry) else None
             value = equation.at(factor.indices) if equation is not None and isinstance(factor, Entry) else factor
             inner = list(self.with_quotients(value)) if value is not factor else [factor]
@@ -274,10 +275,10 @@ class _Stabiliser:
         """An exponential times a sum whose terms are divided by sums of exponentials, each by its own."""
         for k, factor in enumerate(product.factors):
             before = set(self.opened)
-            parts = _factors(self.seen_through(factor))
+            parts = factors_of(self.seen_through(factor))
             total = next((f for f in parts if isinstance(f, Add)), None)
             rest = (*product.factors[:k], *product.factors[k + 1 :], *(f for f in parts if f is not total))
-            terms = [Multiply((*rest, *_factors(t))) for t in total.terms] if total is not None and rest else []
+            terms = [Multiply((*rest, *factors_of(t))) for t in total.terms] if total is not None and rest else []
             new = [self.quotient(term) for term in terms]
             if terms and all(after is not before for before, after in zip(terms, new, strict=True)):
                 return add(*new)
@@ -352,7 +353,3 @@ def _shifted(term: Exponential, indices: Sequence[Index]) -> Shifted:
     """(M, sum over c of exp(z[c] - M)) of a sum of exponentials."""
     largest = term.largest(indices)
     return largest, shifted_sum(term, indices, largest)
-
-
-def _factors(expr: Expr) -> tuple[Expr, ...]:
-    return expr.factors if isinstance(expr, Multiply) else (expr,)

@@ -492,10 +492,13 @@ class Loop:
 
     def _reads(self, value: Expr, tensors: set[Tensor]) -> bool:
         """Whether a value is computed from one of some tensors, by way of what else is computed."""
-        for read in entries_once(value):
-            inside = defined_as(read)
-            if read.tensor in tensors or (inside is not None and self._reads(inside, tensors)):
+        waiting, seen = [value], set[Entry]()
+        while waiting:
+            new = [read for read in entries_once(waiting.pop()) if read not in seen]
+            if any(read.tensor in tensors for read in new):
                 return True
+            seen.update(new)
+            waiting += [inside for read in new if (inside := defined_as(read)) is not None]
         return False
 
     def _close(self, names: Items, objects: Mapping[int, Items]) -> None:
