@@ -224,11 +224,13 @@ class Look(NamedTuple):
     Args:
         share: of the budget.
         seed: another one for another choice of points.
+        points: after how many that show nothing it is given up; None for as many as there are.
     """
 
     stage: Stage
     share: str
     seed: int = 0
+    points: int | None = None
 
 
 class Tries(NamedTuple):
@@ -243,6 +245,8 @@ class Tries(NamedTuple):
     share: str = ""
 
 
+AT_A_GLANCE = 4  # points: at one of them most wrong gradients are plainly wrong
+GLANCE = Look("first look", "first look", points=AT_A_GLANCE)
 FIRST_LOOK = Look("first look", "first look")
 # The quick ways to a proof come before the search for thin regions, the patient ones after it.
 CLOSER = (Tries(), Look("directed", "directed look"), Tries(PATIENT, "patient"), Look("all", "last look", 1))
@@ -265,7 +269,8 @@ def decide_pair(traced: Traced, subject: str, scope: str, budget: Budget, easier
         return malformed
     if easier is not None and look(goal, goal.names, FIRST_LOOK, budget) is None and (proved := easier()) is not None:
         return proved
-    return decide(goal, subject, scope, budget, (FIRST_LOOK, *CLOSER))
+    quick, *closer = CLOSER
+    return decide(goal, subject, scope, budget, (GLANCE, quick, FIRST_LOOK._replace(seed=2), *closer))
 
 
 def confirm_pair(traced: Traced, subject: str, budget: Budget) -> Verdict:
@@ -327,7 +332,7 @@ def look(goal: ProofGoal, names: Sequence[str], stage: Look, budget: Budget) -> 
         return None
     report("exact numbers")
     seconds = budget.part(stage.share).left
-    return refute(question, budget_seconds=seconds, seed=stage.seed, stage=stage.stage, at=at)
+    return refute(question, budget_seconds=seconds, seed=stage.seed, stage=stage.stage, at=at, most=stage.points)
 
 
 def no_answer(error: SymbackpropError | ArithmeticError, subject: str) -> Verdict:
@@ -572,7 +577,11 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
     seconds = budget.part("which are wrong").left
     certain = {found.entry.name}
     if len(goal.names) > 1:
-        certain |= {*wrong_gradients(goal.question, budget_seconds=seconds, stage="first look", at=goal.suspicious)}
+        certain |= {
+            *wrong_gradients(
+                goal.question, budget_seconds=seconds, stage="first look", at=goal.suspicious, most=AT_A_GLANCE
+            )
+        }
     doubtful = [n for n in goal.names if n not in certain]
     lines = goal.sides.length if goal.is_long else 0
     proof = prove(goal, doubtful, (*goal.sides.quick, *PATIENT), budget.part("which are right", lines))

@@ -177,6 +177,7 @@ def refute(
     small: bool = True,
     shrink_seconds: float = SHARES["a smaller example"].seconds,
     at: Sequence[Point] = (),
+    most: int | None = None,
 ) -> Counterexample | None:
     """A counterexample to the claim that every pair of the question is right, or None if none was found in time.
 
@@ -184,6 +185,7 @@ def refute(
         stage: "first look" for some random points at telling sizes, "directed" for what comes after them.
         small: shrink it, for at most `shrink_seconds`.
         at: points that are examined first, whatever they cost: floating point has shown a disagreement there.
+        most: after how many points that show nothing it is given up.
 
     Raises:
         MalformedError: a claimed gradient has another shape than its tensor, and no other is refuted.
@@ -192,8 +194,10 @@ def refute(
     best: Examination | None = None
     misshapen: dict[str, Examination] = {}
     strongest, patience, longer = 0.0, math.inf, SHARES["a clearer disagreement"].seconds
-    unusable = 0.0
+    unusable, looked = 0.0, 0
     for point, bits in search.points(stage, at):
+        if best is None and looked == most:
+            break
         now = worked()
         expected = any(point is p for p in at)
         if not expected and (now > patience or search.late()):
@@ -206,7 +210,7 @@ def refute(
             if unusable == HOPELESS:
                 break
             continue
-        unusable = -math.inf
+        unusable, looked = -math.inf, looked + 1
         if found.misshapen:
             misshapen = dict.fromkeys(found.misshapen, found) | misshapen
             patience = min(patience, now + longer)
@@ -342,21 +346,23 @@ def wrong_gradients(
     seed: int = 0,
     stage: Stage = "all",
     at: Sequence[Point] = (),
+    most: int | None = None,
 ) -> list[str]:
     """The names of the pairs that are certainly wrong, in their order.
 
     Args:
         names: the pairs in doubt; all by default. Leave out those that are proved: a right pair costs the whole budget.
-        stage, at: as `refute` has them.
+        stage, at, most: as `refute` has them.
     """
     left = list(question.pairs if names is None else names)
     order, wrong = list(left), set()
-    search = Search(question.only(left), budget_seconds, seed)
+    search, looked = Search(question.only(left), budget_seconds, seed), 0
     for point, bits in search.points(stage, at):
-        if not left or (search.late() and not any(point is p for p in at)):
+        if not left or looked == most or (search.late() and not any(point is p for p in at)):
             break
         found = search.examine(point, bits)
         if found is not None:
+            looked += 1
             wrong |= {*found.disagreements(), *found.misshapen}
             left = [n for n in left if n not in wrong]
     return [n for n in order if n in wrong]

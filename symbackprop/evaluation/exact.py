@@ -190,10 +190,11 @@ def array_of(tensor: Tensor, value: ArrayLike, shape: tuple[int, ...], field: Fi
         raise DataError(
             f"the input {tensor.name} has the wrong shape", evidence=[f"given:   {array.shape}", f"needed:  {shape}"]
         )
+    places, entries = itertools.product(*map(range, shape)), array.ravel().tolist()  # row by row, as numbers of Python
     with field.working():
         if tensor.kind == "integer":
-            return {p: int(array[p]) for p in np.ndindex(*shape)}
-        return {p: _number(array[p], field) for p in np.ndindex(*shape)}
+            return {p: int(n) for p, n in zip(places, entries, strict=True)}
+        return {p: _number(n, field) for p, n in zip(places, entries, strict=True)}
 
 
 def to_numpy(entries: Array, shape: tuple[int, ...], field: Field) -> NDArray[Any]:

@@ -423,7 +423,7 @@ def _cures(
         final: what must come out in the end, where the search looks at a part alone.
         fault: that part.
     """
-    for edit in search.agreeing(stage, budget):
+    for edit, share in search.agreeing(stage, budget):
         line = search.changed(edit)
         if case.formula is not None and case.formula.tensor in mentioned(line.value):
             continue  # delta2 = delta2 is no cure
@@ -441,7 +441,7 @@ def _cures(
         words = f"{place}: {edit.words}" if place else edit.words
         if final is not None and not search.trials.agree(edit.equations, case.own_lines, final):
             continue
-        if _proved(case, edit, search.lines, final or search.goals, budget, fault):
+        if _proved(case, edit, search.lines, final or search.goals, share, fault):
             plain = (len(text) <= MAXIMUM_CURE and text.partition(" = ")[0] != right) or case.formula is not None
             yield Diagnosis(words, text if plain else f"{called} with that changed", lines)
         elif search.trials.telling:
@@ -466,7 +466,7 @@ def _slips(
         yield from _left_behind(case, search, stage, budget)
         return
     known = {e.tensor: e for e in case.derived_lines}
-    for edit in search.agreeing(stage, budget):
+    for edit, share in search.agreeing(stage, budget):
         line = search.changed(edit)
         words = _slip(case, edit, search)
         place = _place_of_slip(case, edit, search)
@@ -485,7 +485,7 @@ def _slips(
             text = f"{at}{called} = ({called} as claimed) + what {through} sends back to {back}"
         left, _, right_side = text.partition(" = ")
         says_something = left != right_side and len(text) <= MAXIMUM_CURE
-        if _proved(case, edit, search.lines, search.goals, budget):
+        if _proved(case, edit, search.lines, search.goals, share):
             yield Diagnosis(words, text if says_something else "")
         elif search.trials.telling:
             yield Diagnosis(f"{words}{AS_SHOWN}")
@@ -497,8 +497,8 @@ def _left_behind(case: Refuted, search: EditSearch, stage: Stage, budget: Budget
     value = substitute(right.value, dict(zip(right.indices, claimed.indices, strict=True)))
     cure = replace(claimed, value=value)
     left = Entry(right.tensor, claimed.indices)
-    for edit in search.agreeing(stage, budget):
-        if _proved(case, edit, search.lines, search.goals, budget):
+    for edit, share in search.agreeing(stage, budget):
+        if _proved(case, edit, search.lines, search.goals, share):
             yield Diagnosis(edit.reverse, f"{to_text(left)} = {to_text(value)}", (cure,))
         elif search.trials.telling:
             yield Diagnosis(f"{edit.reverse}{AS_SHOWN}")

@@ -7,7 +7,7 @@ several equations; one slip changes them all. `diagnose` finds out which edit is
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from symbackprop.checking.diagnosis.misfits import fits, misplaced, resized
@@ -83,11 +83,11 @@ class Edit:
     kind: Hashable = ""
     new: Expr = ZERO
 
-    def cost(self, before: Iterable[Expr]) -> int:
-        """How much it changes, by the nodes that are new beside those of `before`."""
-        known = set().union(*(nodes_once(e) for e in before))
-        added = sum(n not in known for n in nodes_once(self.new))
-        return COST.get(self.kind, added + ODD * (self.kind == "inverse"))
+
+def cost(kind: Hashable, new: Expr, before: Container[Expr]) -> int:
+    """How much an edit changes, by the nodes that are new beside those of the line before."""
+    added = sum(n not in before for n in nodes_once(new))
+    return COST.get(kind, added + ODD * (kind == "inverse"))
 
 
 def groups(lines: Iterable[Equation], vocabulary: Vocabulary) -> list[list[Equation]]:
@@ -100,11 +100,18 @@ def groups(lines: Iterable[Equation], vocabulary: Vocabulary) -> list[list[Equat
     return list(table.values())
 
 
-def edits(group: Sequence[Equation], vocabulary: Vocabulary, *, fitting: bool = False) -> Iterator[Edit | None]:
+def edits(
+    group: Sequence[Equation],
+    vocabulary: Vocabulary,
+    *,
+    fitting: bool = False,
+    worth: Callable[[Hashable, Expr], bool] = lambda kind, new: True,
+) -> Iterator[Edit | None]:
     """What the line may have been meant to be, each thing once, likely slips first; None after work in vain.
 
     Args:
         fitting: whether an index may still stand on an axis of another size.
+        worth: whether an edit is looked into, by its kind and what is new.
     """
     seen: set[tuple[Expr, ...]] = {tuple(e.value for e in group)}
     size = sum(len(list(nodes_once(e.value))) for e in group)
@@ -129,6 +136,10 @@ def edits(group: Sequence[Equation], vocabulary: Vocabulary, *, fitting: bool = 
                     single.append({scope: (tag, words, _with(scope, {node: change}))})
         alone = single if len(group) == 1 and len(together) < len(single) else []
         for table in (*together.values(), *alone):
+            tag, _, slip = next(iter(table.values()))
+            if not worth(_kind(tag), slip):
+                yield None
+                continue
             edit = _everywhere(group, table)
             new = edit if fitting else _refitted(edit, vocabulary)
             values = tuple(e.value for e in new.equations) if new is not None else ()
@@ -322,7 +333,11 @@ def _everywhere(group: Sequence[Equation], table: Table) -> Edit:
     """The lines with some nodes replaced."""
     lines = tuple(Equation(e.tensor, e.indices, _with(e.value, table), e.note) for e in group)
     tag, words, new = next(iter(table.values()))
-    return Edit(*words, lines, tag[0] if isinstance(tag, tuple) else tag, new)
+    return Edit(*words, lines, _kind(tag), new)
+
+
+def _kind(tag: Hashable) -> Hashable:
+    return tag[0] if isinstance(tag, tuple) else tag
 
 
 def _with(expr: Expr, table: Table) -> Expr:
@@ -383,4 +398,4 @@ SOURCES = (
     _assigned, misplaced, _inside, turned_sums, scaled, replaced, interchanged, added, products, multiplied, _turned,
 )  # fmt: skip
 
-__all__ = ["Edit", "double_edits", "edits", "everywhere", "groups", "moved", "without_carry", "without_weights"]
+__all__ = ["Edit", "cost", "double_edits", "edits", "everywhere", "groups", "moved", "without_carry", "without_weights"]

@@ -65,7 +65,7 @@ class Refuted:
         return self.sides.question
 
     @cached_property
-    def _own_names(self) -> frozenset[str]:
+    def own_names(self) -> frozenset[str]:
         """What the user calls something, the gradients included."""
         traced = self.traced
         own = {*traced.variables.values(), *(t.name for t in (*traced.forward.inputs, *traced.upstream))}
@@ -75,7 +75,7 @@ class Refuted:
         """True if a formula speaks of a tensor for which the user has no name."""
         programs = (self.gradient.program, self.gradient.adjoint, self.traced.forward, self.traced.backward)
         named = set(re.findall(r"[A-Za-z_]\w*(?=\[)", text))
-        return any(t.name in named for program in programs for t in program.tensors if t.name not in self._own_names)
+        return any(t.name in named for program in programs for t in program.tensors if t.name not in self.own_names)
 
     @property
     def inputs(self) -> frozenset[Tensor]:

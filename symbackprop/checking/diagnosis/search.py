@@ -7,12 +7,14 @@ several lines, then lines whose values are what they should be.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from symbackprop.checking.budget import Budget
 from symbackprop.checking.diagnosis.line_edits import (
     Edit,
+    cost,
     double_edits,
     edits,
     everywhere,
@@ -34,6 +36,7 @@ from symbackprop.expression.build import (
     entries_once,
     mentioned,
     multiply,
+    nodes_once,
     power,
     rewrite,
 )
@@ -41,6 +44,10 @@ from symbackprop.expression.program import PART, Equation
 
 SYMMETRIC_PART = "symmetric part"  # the note of an equation that is nobody's line
 Stage = Literal["likely", "plausible", "several", "unlikely", "double"]
+
+Cost = tuple[float, bool]
+NAMELESS = 2
+NO_EDIT: Cost = (math.inf, True)  # what any edit costs less than
 
 FEW = 20  # lines, whose edits are soon tried
 
@@ -81,6 +88,8 @@ class EditSearch:
             derivation,
             case.formula is not None,
         )
+        self._least = NO_EDIT
+        self._names = {n for n in case.own_names if " " not in n}  # z of line 48 is the local variable of a helper
         self._wanted = {a: b for a, b in goals.items() if a is not b}
         reached = [
             (g, downstream(lines, defined(g)))
@@ -92,22 +101,53 @@ class EditSearch:
         reached.sort(key=lambda pair: len(pair[1] & right))
         self._suspects = [g for g, found in reached if self._wanted.keys() <= found]
 
-    def agreeing(self, stage: Stage, budget: Budget) -> Iterator[Edit]:
-        """Edits with which numbers agree with every goal, the smallest change first, until the time is up."""
+    def agreeing(self, stage: Stage, budget: Budget) -> Iterator[tuple[Edit, Budget]]:
+        """Edits with which numbers agree with every goal, the smallest change first, and what a proof of each may take.
+
+        They are looked for until the time is up. Once there is one, only a smaller change is looked for; whoever asks
+        for more gets larger ones too.
+        """
+        found = self._found(stage, budget, smaller=True)
+        yield from _with_shares(found, budget)
+        if found:
+            known = {e.equations for e in found}
+            larger = [e for e in self._found(stage, budget, smaller=False) if e.equations not in known]
+            yield from _with_shares(larger, budget)
+
+    def _found(self, stage: Stage, budget: Budget, smaller: bool) -> list[Edit]:
+        """Those that are found in time, sorted.
+
+        Args:
+            smaller: whether those that change more than one that was found are passed over.
+        """
         found: list[Edit] = []
         left = budget.part(f"{stage} edits", max(0, len(self.lines) - FEW))
+        self._least = NO_EDIT
         for edit in self._candidates(stage):
             if left.spent:
                 break
             if edit is not None and self.trials.agree(edit.equations, self.lines, self.goals):
                 found.append(edit)
                 left = left.part("a better edit")
-        yield from sorted(found, key=self._cost)
+                self._least = min(self._least, self._cost(edit)) if smaller else NO_EDIT
+        return sorted(found, key=self._cost)
 
-    def _cost(self, edit: Edit) -> tuple[int, bool]:
-        """How much an edit changes; of what a line computes on the way less can be said than of the line."""
-        before = (self.before[line.tensor] for line in edit.equations)
-        return edit.cost(before), edit.equations[0].note.startswith(PART)
+    def _cost(self, edit: Edit) -> Cost:
+        return self._costs_in(edit.equations)(edit.kind, edit.new)
+
+    def _costs_in(self, lines: Sequence[Equation]) -> Callable[[Hashable, Expr], Cost]:
+        """How much an edit of these lines changes; of what a line computes on the way less can be said than of it.
+
+        What the user has no name for is no likely change.
+        """
+        known = {n for line in lines for n in nodes_once(self.before[line.tensor])}
+        inside = lines[0].note.startswith(PART)
+
+        def costs(kind: Hashable, new: Expr) -> Cost:
+            named = all(self.variables.get(t, t.name) in self._names for t in mentioned(new))
+            return cost(kind, new, known) + (0 if named else NAMELESS), inside
+
+        return costs
 
     def changed(self, edit: Edit) -> Equation:
         """The first line of an edit that is not what it was."""
@@ -127,7 +167,7 @@ class EditSearch:
             return itertools.chain(everywhere(free, self.vocabulary), moved(free, self.vocabulary))
         if stage == "double":
             return self._promising(self._suspects, double_edits)
-        found = self._promising((g for g in self._suspects if self._rank(g) == stage), edits)
+        found = self._promising((g for g in self._suspects if self._rank(g) == stage), self._smaller)
         if stage == "likely" and self.vocabulary.derivation:
             carried = without_carry(self.lines, self.vocabulary, self._sources)
             return itertools.chain(carried, without_weights(self.lines, self.vocabulary), found)
@@ -137,6 +177,11 @@ class EditSearch:
         if defined(group) <= self.trusted:
             return "unlikely"
         return "plausible" if defined(group) <= self.derived else "likely"
+
+    def _smaller(self, group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit | None]:
+        """Edits of a line that change less than those that were found."""
+        costs = self._costs_in(group)
+        return edits(group, vocabulary, worth=lambda kind, new: costs(kind, new) < self._least)
 
     def _promising(
         self,
@@ -151,6 +196,12 @@ class EditSearch:
             elif response.curable:
                 for edit in edits_of(group, self.vocabulary):
                     yield edit if edit and self.trials.promising(edit.equations, response) else None
+
+
+def _with_shares(edits: Sequence[Edit], budget: Budget) -> Iterator[tuple[Edit, Budget]]:
+    """Each with half of what is left while others wait: that numbers agree may be chance, and a proof may take long."""
+    for k, edit in enumerate(edits, 1):
+        yield edit, budget if k == len(edits) else budget.half()
 
 
 def folded(case: Refuted, trials: Trials) -> tuple[Equation, ...]:

@@ -118,6 +118,7 @@ class Vocabulary:
         self.constants = _constants(forward.equations)
         self.parts = _parts(forward.equations)
         self._keys: dict[Expr, Hashable] = {}
+        self._texts: dict[Expr, str] = {}
         self._families: dict[Hashable, list[Tensor]] = {}
         self.equations = {e.tensor: e for e in lines}
         self.steps = recurrent(dict.fromkeys((*forward.equations, *lines)))
@@ -130,8 +131,13 @@ class Vocabulary:
         return (name, len(tensor.shape)) if name else tensor
 
     def text(self, expr: Expr) -> str:
-        """An expression for a sentence, with the user's names."""
+        """An expression for a sentence, with the user's names. Thousands of edits speak of a few dozen expressions."""
+        known = self._texts.get(expr)
+        if known is None:
+            known = self._texts[expr] = self._written(expr)
+        return known
 
+    def _written(self, expr: Expr) -> str:
         def visit(node: Expr) -> Expr | None:
             if isinstance(node, Entry) and node.tensor in self.variables:
                 tensor = Tensor(self.variables[node.tensor], node.tensor.shape, node.tensor.kind)
