@@ -91,6 +91,7 @@ from symbackprop.rendering.text import to_text
 SLIGHT = 1e-3  # a relative difference that rounded constants make
 UNEXAMINED = "the normal forms are equal, but no point was found at which numbers could cross-examine the proof"
 DISAGREES = "internal error: the proof and the numbers disagree; please report this case"
+BESIDE_BRANCHES = 20  # points beside thresholds, after those on them
 BESIDE_TIES = 12  # points at which entries may always be equal that a largest one is taken of
 MOST_SUSPICIOUS = 3  # points
 MAXIMUM_WRITTEN = 40  # characters of the user's code in a sentence
@@ -475,7 +476,10 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, budget
             found = answer
         if answer is True and found is None and sites(goal.question):
             share = SHARES["branches at stated sizes" if goal.traced.sizes else "branches"]
-            answer = refute(goal.question, budget_seconds=share.seconds, seed=1, stage="directed") or True
+            answer = (
+                refute(goal.question, budget_seconds=share.seconds, seed=1, stage="directed", most=BESIDE_BRANCHES)
+                or True
+            )
     except (UnsupportedError, ArithmeticError):
         return Verdict("UNDECIDED", subject, reason=UNEXAMINED)
     if found is not None:

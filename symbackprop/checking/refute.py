@@ -126,12 +126,10 @@ class Search:
             yield from self._directed(choices)
 
     def _first_look(self, choices: list[Sizes]) -> Iterator[tuple[Point, int]]:
-        """Random points at every choice of sizes."""
+        """Random points at every choice of sizes, by turns."""
         yield self.sampler.point(choices[0]), PRECISIONS[-1]
-        for turn in range(2):
-            for sizes in choices[: 1 if turn else None]:
-                for _ in range(3 if turn else 2):
-                    yield self.sampler.point(sizes), PRECISIONS[0]
+        for sizes in (*choices, *choices, *choices[:1] * 3):
+            yield self.sampler.point(sizes), PRECISIONS[0]
 
     def _directed(self, choices: list[Sizes]) -> Iterator[tuple[Point, int]]:
         """Points at other scales, on both sides of thresholds, and with a scale for each input."""

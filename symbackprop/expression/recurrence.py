@@ -27,13 +27,11 @@ from symbackprop.expression.build import (
     Tensor,
     add,
     entries_once,
-    free_indices,
     mentioned,
     negate,
-    subtract,
 )
 from symbackprop.expression.equation import Equation
-from symbackprop.expression.sizes import simplify
+from symbackprop.expression.sizes import steady_gap
 
 
 @dataclass(frozen=True)
@@ -229,8 +227,8 @@ def _clocks(
     for clock in _candidates(len(tensor.shape), axes, first=not chosen):
         if known is not None:  # set so that this entry is read at the time at which it is needed
             equation, _, places = known
-            gap = simplify(subtract(chosen[equation.tensor].time(equation.indices), clock.time(places)))
-            if free_indices(gap) or any(True for _ in entries_once(gap)):
+            gap = steady_gap(chosen[equation.tensor].time(equation.indices), clock.time(places))
+            if gap is None:
                 continue
             clock = replace(clock, origin=gap)
         wider = {**chosen, tensor: clock}
@@ -251,7 +249,7 @@ def _candidates(count: int, axes: int, first: bool) -> Iterator[Clock]:
 
 def _distance(equation: Equation, own: Clock, other: Clock, places: tuple[Expr, ...]) -> int | None:
     """How much later an entry is that is read; None if that is no fixed number."""
-    gap = simplify(subtract(other.time(places), own.time(equation.indices)))
+    gap = steady_gap(other.time(places), own.time(equation.indices))
     return int(gap.value) if isinstance(gap, Number) and gap.value.denominator == 1 else None
 
 

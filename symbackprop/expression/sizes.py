@@ -36,6 +36,7 @@ from symbackprop.expression.build import (
     Tensor,
     add,
     entries_once,
+    free_indices,
     kronecker,
     multiply,
     nodes_once,
@@ -197,6 +198,14 @@ def quotient(total: Expr, divisor: Expr, facts: Facts = NO_FACTS) -> Expr | None
     """total / divisor, where both are positive and that is a polynomial with integers; None else."""
     found = exact_quotient(_polynomial(total, facts), _polynomial(divisor, facts))
     return None if found is None else _expression(found, facts)
+
+
+def steady_gap(left: Expr, right: Expr, facts: Facts = NO_FACTS) -> Expr | None:
+    """left - right, if it is made of sizes and numbers alone; None else, sooner than `simplify` would show it."""
+    gap = minus(_polynomial(left, facts), _polynomial(right, facts))
+    if any(free_indices(a) or any(True for _ in entries_once(a)) for m in gap for a, _ in m):
+        return None
+    return _expression(gap, facts)
 
 
 def decide(relation: Relation, left: Expr, right: Expr, facts: Facts = NO_FACTS) -> bool | None:

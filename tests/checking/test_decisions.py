@@ -857,14 +857,14 @@ def test_numbers_are_asked_of_what_is_left_where_floats_have_not_said_enough(mon
     part = object()
     question = SimpleNamespace(only=lambda kept: (part, kept))
     goal = SimpleNamespace(question=question, names=("x", "w"), suspicious=("here",), seen_alike=alike)
-    found = decide.look(goal, names, decide.Look(stage, "first look", 5), BUDGET)
+    found = decide.look(goal, names, decide.Look(stage, "first look", 5, 4), BUDGET)
     if stage == "first look" and alike:
         assert found is None and not calls["refute"]
         return
     assert found == "found"
-    ((asked_of, _, seed, given, at),) = calls["refute"]
+    ((asked_of, _, seed, given, at, most),) = calls["refute"]
     assert asked_of is question if len(names) == 2 else asked_of == (part, names)
-    assert (seed, given, at) == (5, stage, ("here",) if stage == "first look" else ())
+    assert (seed, given, at, most) == (5, stage, ("here",) if stage == "first look" else (), 4)
 
 
 @pytest.mark.parametrize("shape", [True, False])

@@ -396,7 +396,25 @@ def test_the_first_look_is_at_every_choice_of_sizes():
     search = Search(linear(), 60.0)
     search.sampler.point = lambda sizes: sizes
     found = list(search._first_look([1, 2, 3]))
-    assert found == [(1, PRECISIONS[-1]), *((s, PRECISIONS[0]) for s in (1, 1, 2, 2, 3, 3, 1, 1, 1))]
+    assert found == [(1, PRECISIONS[-1]), *((s, PRECISIONS[0]) for s in (1, 2, 3, 1, 2, 3, 1, 1, 1))]
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_glance_gives_up_after_some_points_that_show_nothing(monkeypatch, wrong):
+    looked = []
+    examine = Search.examine
+
+    def watched(self, point, bits=PRECISIONS[0]):
+        looked.append(point)
+        return examine(self, point, bits)
+
+    monkeypatch.setattr(Search, "examine", watched)
+    question = linear(claimed=2 if wrong else 3)
+    found = module.refute(question, budget_seconds=60.0, stage="first look", most=3, small=False)
+    assert (found is not None) is wrong and (wrong or len(looked) == 3)
+    looked.clear()
+    assert module.wrong_gradients(question, budget_seconds=60.0, stage="first look", most=2) == (["u"] if wrong else [])
+    assert wrong or len(looked) == 2
 
 
 def test_a_slow_point_is_not_begun_where_the_time_is_nearly_up():

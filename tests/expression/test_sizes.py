@@ -30,7 +30,7 @@ from symbackprop.expression.build import (
     subtract,
 )
 from symbackprop.expression.size_trials import trials
-from symbackprop.expression.sizes import Facts, decide, simplify
+from symbackprop.expression.sizes import Facts, decide, simplify, steady_gap
 
 H, E, N = (Symbol(name, "size") for name in "HEN")
 h, e, q = Index("h", H), Index("e", E), Index("q", multiply(H, E))
@@ -347,3 +347,12 @@ def test_what_divides_a_quotient_is_known_of_the_whole(first, shift, second):
     assert len(lengths) > 3
     for expr, n in itertools.product(shown, lengths):
         assert value(simplify(expr, facts), {H: n}) == value(expr, {H: n}), expr
+
+
+def test_steady_gap_is_the_difference_where_only_sizes_are_left() -> None:
+    i, x = Index("i", N), Tensor("x", (N,))
+    assert steady_gap(add(i, multiply(number(2), N)), add(i, N)) is N
+    assert steady_gap(add(i, ONE), i) is ONE
+    assert steady_gap(add(i, N), N) is None, "an index is left"
+    assert steady_gap(add(Entry(x, (i,)), N), N) is None, "an entry is left"
+    assert steady_gap(Entry(x, (i,)), Entry(x, (i,))) is ZERO

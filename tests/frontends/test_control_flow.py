@@ -12,6 +12,7 @@ from symbackprop.errors import SymbackpropError, TraceError
 from symbackprop.evaluation.exact import evaluate
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes
 from symbackprop.frontends.numpy.traced import trace
+from symbackprop.rendering.text import to_text
 
 SHAPES = {"x": ("N", "D"), "u": ("N",), "w": ("D",), "s": (), "y": ("N",), "m": ("N", "D"), "p": ("N",)}
 ASSUME = {"y": "labels:D", "m": "bern", "p": "pm1"}
@@ -977,3 +978,21 @@ def test_the_users_own_objects_stay_as_they_are():
     trace(function, {"s": ()})
     assert (layer.total, layer.hits, layer.kept) == (0.0, 0, {"last": 0.0})
     assert vars(Counter)["add"].__globals__["np"] is np
+
+
+def last_of_overlapping_windows(x):
+    out = np.zeros_like(x)
+    for n in range(x.shape[0]):
+        for t in range(x.shape[1] - 2):
+            k = np.argmax(x[n, t : t + 3])
+            out[n, t + k] = x[n, t]
+    return out
+
+
+def test_of_loops_that_read_each_other_the_innermost_asks_for_a_concrete_length_first():
+    shapes = {"x": ("N", "T")}
+    with pytest.raises(NeedsConcreteSizes) as caught:
+        trace(last_of_overlapping_windows, shapes, where="T >= 3")
+    assert caught.value.symbols == ("T",)
+    program = trace(last_of_overlapping_windows, shapes, where="T >= 3", sizes={"T": 4})
+    assert [to_text(n) for n in program.inputs[0].shape] == ["N", "4"]

@@ -180,7 +180,7 @@ class Loop:
 
     def _passes(self) -> Iterator[Any]:
         session = self.session
-        self.place = session.place()
+        self.place, self.innermost = session.place(), self.index
         if any(free_indices(self.index.size)):
             raise self.stop("a loop whose length depends on the round of another")
         self.heap, self.origin = Heap(session), self._locals()
@@ -515,12 +515,18 @@ class Loop:
         self.final = {n: self._closed(n, names.get(n, _UNSET), self.origin.get(n, _UNSET)) for n in self.names}
 
     def _make_sure_of_order(self) -> None:
-        """Refuse rounds of nested loops that read each other so that no clock tells in which order."""
-        if not self.session.loops and self.found:
+        """Refuse rounds of nested loops that read each other so that no clock tells in which order.
+
+        The innermost one is asked to be of concrete length first: an image is walked so, for all sizes of a batch.
+        """
+        if self.session.loops:
+            self.session.loops[-1].innermost = self.innermost
+        elif self.found:
             try:
                 blocks(self.session.equations)
             except IndexNotationError as error:
-                raise self.stop("loops inside of each other, whose rounds read each other in no plain order") from error
+                what = "loops inside of each other, whose rounds read each other in no plain order"
+                raise NeedsConcreteSizes(what, size_symbols(self.innermost.size), where=self.place) from error
 
     def _close_buffer(self, buffer: Buffer) -> None:
         tensor, _ = self.carried[buffer]
