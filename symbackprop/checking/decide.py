@@ -250,7 +250,9 @@ AT_A_GLANCE = 4  # points: at one of them most wrong gradients are plainly wrong
 GLANCE = Look("first look", "first look", points=AT_A_GLANCE)
 FIRST_LOOK = Look("first look", "first look")
 # The quick ways to a proof come before the search for thin regions, the patient ones after it.
-CLOSER = (Tries(), Look("directed", "directed look"), Tries(PATIENT, "patient"), Look("all", "last look", 1))
+PATIENTLY = (Look("directed", "directed look"), Tries(PATIENT, "patient"), Look("all", "last look", 1))
+CLOSER = (Tries(), *PATIENTLY)
+STAGES = (GLANCE, Tries(), FIRST_LOOK._replace(seed=2), *PATIENTLY)
 
 
 def decide_pair(traced: Traced, subject: str, scope: str, budget: Budget, easier: Easier | None = None) -> Verdict:
@@ -270,8 +272,7 @@ def decide_pair(traced: Traced, subject: str, scope: str, budget: Budget, easier
         return malformed
     if easier is not None and look(goal, goal.names, FIRST_LOOK, budget) is None and (proved := easier()) is not None:
         return proved
-    quick, *closer = CLOSER
-    return decide(goal, subject, scope, budget, (GLANCE, quick, FIRST_LOOK._replace(seed=2), *closer))
+    return decide(goal, subject, scope, budget, STAGES)
 
 
 def confirm_pair(traced: Traced, subject: str, budget: Budget) -> Verdict:
