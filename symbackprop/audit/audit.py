@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from symbackprop.audit.naming import names_in_words
 from symbackprop.audit.notation import override, profile, stated
 from symbackprop.audit.parts import Part, parts, seen_from
 from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
-from symbackprop.audit.premises import Supposed, fixed, is_condition, special, supposes, symmetric
+from symbackprop.audit.premises import Supposed, Suppositions, fixed, is_condition, special, supposes
 from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.repeated_indices import RepeatedIndices, convention
@@ -241,11 +241,13 @@ class Judge:
         self.document, self.env, self.facts, self.lengths, self.reading = document, env, facts, lengths, reading
         self.clock = clock
         self.otherwise: dict[tuple[int, int], Layout] = {}  # claims that are true in another layout alone
+        self.suppositions = Suppositions(document, env)
         self.supposed = Supposed()
         self.cases: tuple[Chain, ...] = ()  # in which the link at hand is said to hold
         self.held: frozenset[str] = frozenset()  # what does not change in the link at hand
         self.noughts: list[tuple[int, str, Node]] = []  # what is said to be 0 at the point that the text speaks of
         self.proved: dict[Node, list[str]] = {}  # right sides that were proved, by their left sides
+        self.rulings: dict[Hashable, Ruling] = {}  # a claim that is made again is judged once
         self.layered: Callable[[Any], Any] | None = None
         self.repeated: RepeatedIndices | None = None
         self.with_thresholds = any(thresholds_in(display) for display in env.displays)
@@ -330,7 +332,7 @@ class Judge:
             return replace(start, status="NOTATION", reason="what the text supposes")
         if worked() > self.clock.until:
             return replace(start, status="UNDECIDED", reason="the time for the document was up")
-        self.supposed, self.cases = symmetric(self.document, self.env, start.formula), ()
+        self.supposed, self.cases = self.suppositions.at(start.formula), ()
         restricted = self.said_positive(start.formula, step)
         ruling = self.ruled(step.left, step.right, key, restricted)
         if ruling.status in ("REFUTED", "NOT UNDERSTOOD") and turns(step.left, step.right):
@@ -362,7 +364,10 @@ class Judge:
             self.proved.setdefault(step.left, []).append(right.strip().rstrip(".,;"))
         head = self.env.head(step.left)
         if status == "PROVED" and head is not None and head.mention.plain and not head.arguments:
-            self.env.other_forms[head.mention.family].append(step.right)
+            forms = self.env.other_forms[head.mention.family]
+            if step.right not in forms:
+                forms.append(step.right)
+                self.rulings.clear()
         return replace(
             start, status=status, reason=ruling.reason, conditions=ruling.conditions,
             counterexample=ruling.counterexample, ruling=ruling,
@@ -489,6 +494,12 @@ class Judge:
 
     def ruled(self, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...] = ()) -> Ruling:
         """The ruling under the document's reading, or under another that makes the claim true."""
+        claim = (left, right, restricted, self.supposed, self.cases, self.held)
+        if claim not in self.rulings:
+            self.rulings[claim] = self._ruled(left, right, key, restricted)
+        return self.rulings[claim]
+
+    def _ruled(self, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...]) -> Ruling:
         first: Ruling | None = None
         for reading, condition in self.readings(left, right):
             ruling = self.under(reading, left, right, key, restricted)

@@ -39,7 +39,7 @@ CLEAR = 1e-3  # a relative disagreement that anyone sees in floating point; a sm
 DEEP = 1000  # equations of a backward pass: along them enclosures widen so far that only the highest precision is left
 SCALE_OF_DEEP = 0.25  # with digits, and where large weights make it chaotic not even that
 HOPELESS = 100  # so many points in a row at which nothing could be compared: there is no use in more
-Stage = Literal["first look", "directed", "all"]
+Stage = Literal["glance", "first look", "directed", "all"]
 UNUSABLE = (TooCloseError, OutOfRangeError, ZeroDivisionError)  # at such a point there is nothing to compare
 
 
@@ -120,13 +120,19 @@ class Search:
         choices = self.sampler.size_choices()
         if not choices:
             return
-        if stage != "directed":
+        if stage == "glance":
+            yield from self._glance(choices)
+        if stage in ("first look", "all"):
             yield from self._first_look(choices)
-        if stage != "first look":
+        if stage in ("directed", "all"):
             yield from self._directed(choices)
 
+    def _glance(self, choices: list[Sizes]) -> Iterator[tuple[Point, int]]:
+        """One random point at every choice of sizes."""
+        return ((self.sampler.point(s), PRECISIONS[0] if k else PRECISIONS[-1]) for k, s in enumerate(choices))
+
     def _first_look(self, choices: list[Sizes]) -> Iterator[tuple[Point, int]]:
-        """Random points at every choice of sizes."""
+        """Random points at every choice of sizes, more of them at the first."""
         yield self.sampler.point(choices[0]), PRECISIONS[-1]
         for turn in range(2):
             for sizes in choices[: 1 if turn else None]:
@@ -181,7 +187,8 @@ def refute(
     """A counterexample to the claim that every pair of the question is right, or None if none was found in time.
 
     Args:
-        stage: "first look" for some random points at telling sizes, "directed" for what comes after them.
+        stage: "first look" for some random points at telling sizes, "glance" for one at each of them, "directed" for
+            what comes after them.
         small: shrink it, for at most `shrink_seconds`.
         at: points that are examined first, whatever they cost: floating point has shown a disagreement there.
 

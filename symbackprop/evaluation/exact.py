@@ -192,8 +192,8 @@ def array_of(tensor: Tensor, value: ArrayLike, shape: tuple[int, ...], field: Fi
         )
     with field.working():
         if tensor.kind == "integer":
-            return {p: int(array[p]) for p in np.ndindex(*shape)}
-        return {p: _number(array[p], field) for p in np.ndindex(*shape)}
+            return {p: int(v) for p, v in zip(np.ndindex(*shape), array.ravel().tolist(), strict=True)}
+        return {p: _number(v, field) for p, v in zip(np.ndindex(*shape), array.ravel().tolist(), strict=True)}
 
 
 def to_numpy(entries: Array, shape: tuple[int, ...], field: Field) -> NDArray[Any]:
