@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from symbackprop.audit.arrays import Misfit, NotRead
+from symbackprop.audit.changes import Change, changes
 from symbackprop.audit.definitions import Environment, changes_in, environment, given_changes, mentions_in, rests_on
 from symbackprop.audit.differentials import with_differentials
 from symbackprop.audit.extraction import Document, Formula, extract
@@ -85,7 +86,8 @@ class Judgement:
 
     Args:
         status: PROVED, PROVED IF, REFUTED, UNDECIDED, NOT UNDERSTOOD, DEFINITION or NOTATION.
-        repair: LaTeX that is proved to be right in place of the right side, or of the left one.
+        repair: LaTeX that is proved to be right in place of the right side, or of the whole link.
+        changes: where the repair differs from the link: places in `latex` and in `repair`.
         mended: the row as it was read, where brackets do not match or scripts are not as TeX has them.
         oddities: what is odd in its form: an index on one side only, a sum without its index.
         place: the numbers of its formula and of its link in it.
@@ -99,6 +101,7 @@ class Judgement:
     reason: str = ""
     conditions: tuple[str, ...] = ()
     repair: str | None = None
+    changes: tuple[Change, ...] = ()
     mended: str | None = None
     oddities: tuple[str, ...] = ()
     counterexample: Counterexample | None = None
@@ -358,7 +361,7 @@ class Judge:
             read = ruling.comparison.conditions if ruling.comparison is not None else ()
             repair = self.repair(start.formula, key, step, frozenset(read))
             if repair is not None:
-                start = replace(start, repair=repair.latex)
+                start = replace(start, repair=repair.latex, changes=self.changes(start.formula, step, repair))
         if status == "PROVED":
             right = start.formula.latex[step.right.span[0] : step.right.span[1]]
             self.proved.setdefault(step.left, []).append(right.strip().rstrip(".,;"))
@@ -466,7 +469,7 @@ class Judge:
                     continue
                 if not settled and len(against) < len(mine):
                     conditions = (*(judgement.conditions if judgement.status == "PROVED IF" else ()), layout.words)
-                    weighed = replace(judgement, reason="", repair=None, counterexample=None)
+                    weighed = replace(judgement, reason="", repair=None, changes=(), counterexample=None)
                     if against:  # the document does not keep to one layout
                         line = against[0].formula.line
                         found[n] = replace(
@@ -636,11 +639,19 @@ class Judge:
                 continue
             if step.left in list(walk(right)) and step.left not in list(walk(step.right)):
                 continue  # it is what it is
-            if self._proved(candidate, right, step, key, restricted, granted):
+            candidate = candidate.tidied()
+            if self._proved(candidate, self.reread(candidate.right, step), step, key, restricted, granted):
                 found = candidate
                 break
         self.clock.repairs -= worked() - start
         return found
+
+    def changes(self, formula: Formula, step: Link, repair: Candidate) -> tuple[Change, ...]:
+        """What a repair changes in a link."""
+        start = step.span[0] if repair.left is not None else step.right.span[0]
+        found = changes(formula.latex[start : step.right.span[1]], repair.latex)
+        shift = start - step.span[0]
+        return tuple(Change((c.was[0] + shift, c.was[1] + shift), c.span) for c in found)
 
     def reread(self, text: str, step: Link) -> Node:
         """What the document's habits make of a formula in a link's place."""

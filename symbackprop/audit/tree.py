@@ -380,7 +380,7 @@ Anything: TypeAlias = Node | Script | Condition | Relation | Row | Display
 
 def children(node: Anything) -> Iterator[Anything]:
     """What a node is made of, from left to right as its fields stand."""
-    for name in _fields_of(type(node)):
+    for name in _fields_of(type(node)):  # type: ignore[arg-type]  # mypy takes no class for hashable
         value = getattr(node, name)
         if isinstance(value, tuple):
             yield from _parts(value)
@@ -389,7 +389,7 @@ def children(node: Anything) -> Iterator[Anything]:
 
 
 @functools.cache
-def _fields_of(kind: type[Any]) -> tuple[str, ...]:
+def _fields_of(kind: Any) -> tuple[str, ...]:
     return tuple(name for name in kind.__dataclass_fields__ if name != "span")
 
 
