@@ -41,7 +41,7 @@ from symbackprop.audit.notation import override, profile, stated
 from symbackprop.audit.parts import Part, parts, seen_from
 from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
 from symbackprop.audit.premises import Supposed, Suppositions, fixed, is_condition, special, supposes
-from symbackprop.audit.primes import with_transposes
+from symbackprop.audit.primes import as_derivatives, with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.repeated_indices import RepeatedIndices, convention
 from symbackprop.audit.said_cases import in_words, said_cases
@@ -76,6 +76,7 @@ ALL = 300.0  # seconds of work for a document: what is left then is undecided
 FACTORS = tuple(
     Number(n) if s == "+" else Terms((Number(n),), ("-",)) for n in ("1", "0.5", "2") for s in "+-"
 )  # by which an equation that is put otherwise differs
+DERIVED = r"\b(?:derivative|differentiat|slope|chain rule|product rule|quotient rule)"
 AT_ONCE = "the cost depends on no other time"
 EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
 
@@ -338,6 +339,8 @@ class Judge:
         self.supposed, self.cases = self.suppositions.at(start.formula), ()
         restricted = self.said_positive(start.formula, step)
         ruling = self.ruled(step.left, step.right, key, restricted)
+        if ruling.status == "NOT UNDERSTOOD":
+            ruling = self.with_primes(ruling, start.formula, step, key, restricted)
         if ruling.status in ("REFUTED", "NOT UNDERSTOOD") and turns(step.left, step.right):
             ruling = self.in_other_layout(ruling, step, key, restricted)
         if ruling.status in ("REFUTED", "UNDECIDED"):
@@ -375,6 +378,28 @@ class Judge:
             start, status=status, reason=ruling.reason, conditions=ruling.conditions,
             counterexample=ruling.counterexample, ruling=ruling,
         )  # fmt: skip
+
+    def with_primes(
+        self, ruling: Ruling, formula: Formula, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
+    ) -> Ruling:
+        """The ruling where primes are derivatives: z' = w. One that is wrong then may name another quantity z'."""
+        assert step.left is not None
+        read = as_derivatives(self.env, step.left, step.right)
+        if read is None:
+            return ruling
+        left, right, condition = read
+        found = self.ruled(left, right, key, restricted)
+        if found.status == "PROVED" and condition:
+            return replace(found, conditions=(condition, *found.conditions))
+        head = self.env.head(step.left)
+        family = head.mention.family if head is not None else ""
+        given = family in self.env.functions and family not in self.facts.named_functions
+        given = given and self.env.functions[family] is None
+        said = re.search(DERIVED, formula.before[-200:], re.I) is not None
+        if found.status == "REFUTED" and (given or (condition and not said)):
+            reason = f"it is not said what {family} is" if given else f"where {condition} the two sides differ"
+            return replace(found, status="UNDECIDED", reason=reason, counterexample=None)
+        return found if found.status != "NOT UNDERSTOOD" else ruling
 
     def in_cases(self, ruling: Ruling, step: Link, key: tuple[int, int], restricted: tuple[str, ...]) -> Ruling:
         """The ruling on a formula that is said to hold where two of its indices agree, or do not.

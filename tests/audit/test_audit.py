@@ -75,6 +75,8 @@ SUBJECTS = {
     "patterns.md": "TTTW",
     "partial_differentials.md": "TCCCUWTUUT",
     "poisson.md": "TWTN",
+    "primes.md": "TWTTTWCWU",
+    "primes_of_functions.md": "CWCTTWU",
     "regression.md": "TTWTTW",
     "residual.md": "TWTT",
     "ridge.md": "TWTT",
