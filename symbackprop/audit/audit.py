@@ -32,11 +32,12 @@ from symbackprop.audit.judge import (
     with_one_hot,
     with_symmetric,
 )
+from symbackprop.audit.latex import to_tex
 from symbackprop.audit.layout import Layout, layouts, turns, updates
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.lint import findings, mended, oddities
 from symbackprop.audit.names import Names, survey
-from symbackprop.audit.naming import names_in_words
+from symbackprop.audit.naming import as_names, has_names, names_in_words
 from symbackprop.audit.notation import override, profile, stated
 from symbackprop.audit.parts import Part, parts, seen_from
 from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
@@ -44,7 +45,7 @@ from symbackprop.audit.premises import Supposed, Suppositions, fixed, is_conditi
 from symbackprop.audit.primes import as_derivatives, with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.repeated_indices import RepeatedIndices, convention
-from symbackprop.audit.said_cases import in_words, said_cases
+from symbackprop.audit.said_cases import in_words, premise, said_cases
 from symbackprop.audit.scope import Facts, Reading
 from symbackprop.audit.tree import (
     Big,
@@ -151,6 +152,8 @@ def audit(
     """
     document = extract(source, kind)
     displays = with_transposes(tuple(_parsed(f.latex) for f in document.formulas))
+    named = has_names(displays)
+    displays = as_names(displays) if named else displays
     layered = layers_of_units(displays)
     if layered is not None:
         displays = tuple(layered(display) for display in displays)
@@ -181,7 +184,7 @@ def audit(
             facts.assumptions.append(f"repeated indices are summed over, {why_summed}")
         override(choices, facts, reading)
         judge = Judge(document, env, facts, lengths, reading, clock)
-        judge.layered, judge.repeated = layered, repeated
+        judge.named, judge.layered, judge.repeated = named, layered, repeated
         if changes is not None:
             facts.assumptions.append("dJ is the total differential of J")
         judged: list[Judgement] = []
@@ -252,6 +255,7 @@ class Judge:
         self.noughts: list[tuple[int, str, Node]] = []  # what is said to be 0 at the point that the text speaks of
         self.proved: dict[Node, list[str]] = {}  # right sides that were proved, by their left sides
         self.rulings: dict[Hashable, Ruling] = {}  # a claim that is made again is judged once
+        self.named = False  # \delta h is one name
         self.layered: Callable[[Any], Any] | None = None
         self.repeated: RepeatedIndices | None = None
         self.with_thresholds = any(thresholds_in(display) for display in env.displays)
@@ -345,6 +349,8 @@ class Judge:
             ruling = self.in_other_layout(ruling, step, key, restricted)
         if ruling.status in ("REFUTED", "UNDECIDED"):
             ruling = self.in_cases(ruling, step, key, restricted)
+        if ruling.status in ("REFUTED", "UNDECIDED"):
+            ruling = self.under_premise(ruling, start.formula, step, key, restricted)
         if ruling.status == "REFUTED" and self.env.differentials:
             ruling = self.with_some_fixed(ruling, start.formula, step, key, restricted)
         known = {f for f in self.env.definitions if self.env.definitions[f]}
@@ -423,6 +429,30 @@ class Judge:
                 reason = f"true if {' and '.join(map(in_words, together))}: it is not clear whether the words say so"
                 return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
         return ruling
+
+    def under_premise(
+        self, ruling: Ruling, formula: Formula, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
+    ) -> Ruling:
+        """The ruling on a formula that is said to hold where quantities are positive, or larger than others."""
+        assert step.left is not None
+        supposed = premise(self.document, self.env, formula, step)
+        if supposed is None:
+            return ruling
+        words = " and ".join(map(to_tex, supposed.chains))
+        self.cases = supposed.chains
+        found = self.ruled(step.left, step.right, key, restricted)
+        more = Terms((step.left, Number("1")), ("+", "+"))  # of a side that is 0 there nothing is known
+        if found.status == "PROVED" and all(self._never(side, key, restricted) for side in (step.left, more)):
+            found = replace(found, status="UNDECIDED")
+        self.cases = supposed.chains if found.status == "REFUTED" else ()
+        if found.status == "PROVED" and supposed.sure:
+            return replace(found, conditions=(words, *found.conditions))
+        if found.status == "REFUTED":
+            return found
+        reason = f"true if {words}: it is not clear whether the words say so"
+        if found.status != "PROVED":
+            reason = f"it is said to hold if {words}, and no proof was found"
+        return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
 
     def _never(self, side: Node, key: tuple[int, int], restricted: tuple[str, ...]) -> bool:
         """True unless the cases at hand leave entries in which a side differs from twice the same."""
@@ -681,6 +711,8 @@ class Judge:
     def reread(self, text: str, step: Link) -> Node:
         """What the document's habits make of a formula in a link's place."""
         node: Node = parse_expression(text)
+        if self.named:
+            node = as_names(node)
         if self.layered is not None:
             node = self.layered(node)
         if self.repeated is not None and step.chain.members:

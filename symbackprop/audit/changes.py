@@ -30,6 +30,7 @@ from symbackprop.audit.tree import (
 
 MOST = 60_000  # pairs of nodes that are compared
 WRAPPERS = Product | Terms | Group | Scripts  # in which what stood alone may stand
+SPACES = re.compile(r"(?:\s|\\[,;:! ])+$")
 BETWEEN = re.compile(r"(?:\s|\\[,;:! ]|\\(?:cdot|odot|times|circ)(?![A-Za-z]))*")
 
 
@@ -63,8 +64,9 @@ def changes(formula: str, repair: str) -> tuple[Change, ...]:
     if comparison.size(old) * comparison.size(new) > MOST:
         return whole
     found = sorted(comparison.compared(old, new)[1] or whole, key=lambda change: (change.span, change.was))
-    gone = {formula[c.was[0] : c.was[1]].strip("+- ") for c in found if c.span[0] == c.span[1]}
-    if any(repair[c.span[0] : c.span[1]].strip("+- ") in gone for c in found):  # it was moved in these parts
+    gone = [formula[c.was[0] : c.was[1]].strip("+- ") for c in found]
+    come = [repair[c.span[0] : c.span[1]].strip("+- ") for c in found]
+    if any(text and text in come[:k] + come[k + 1 :] for k, text in enumerate(gone)):  # it was moved in these parts
         return (Change(_around(old, [c.was for c in found]), _around(new, [c.span for c in found])),)
     return tuple(found)
 
@@ -102,7 +104,7 @@ def _text(text: str, tree: Anything, span: Span, indexed: bool) -> str:
         whole = [n for n in nodes if isinstance(n, Scripts) and first < n.span[1]]
         ended = [n for n in nodes if isinstance(n, Symbol | Group) and n.span[1] == span[1]]
         span = (whole[-1:] or ended[:1] or [tree])[0].span
-    return " ".join(text[span[0] : span[1]].split())
+    return SPACES.sub("", " ".join(text[span[0] : span[1]].split()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,9 @@ class _Comparison:
         """Items of a bracket, members of a chain; indices correspond by their places."""
         if isinstance(old, Script):
             pairs = [self.compared(a, b) for a, b in zip(one, two, strict=True)]
-            return sum(cost for cost, _ in pairs), self._joined(c for _, parts in pairs for c in parts)
+            found = [change for _, parts in pairs for change in parts]
+            items = [_Item(n) for n in (*one, *two)]
+            return sum(cost for cost, _ in pairs), self._joined(found, items)
         return self._aligned([_Item(n) for n in one], [_Item(n) for n in two], old, new)
 
     def _items(self, node: Anything, side: int) -> list[_Item]:
@@ -238,7 +242,7 @@ class _Comparison:
                 ways.append((cost + self.size(old[i - 1].node), (*found, Change(old[i - 1].span, (now, now)))))
             best[i][j] = min(ways, key=lambda way: way[0], default=(0, ()))
         cost, found = best[-1][-1]
-        return cost, self._joined(found)
+        return cost, self._joined(found, [*old, *new])
 
     def _matched(self, old: _Item, new: _Item, in_place: bool) -> _Found:
         """Two terms or factors that correspond, and the signs before them."""
@@ -249,19 +253,25 @@ class _Comparison:
         there = new.place if new.place[1] else _start(new.node)
         return cost + 1, (Change(here, there), *parts)
 
-    def _joined(self, found: Iterable[Change]) -> tuple[Change, ...]:
-        """Changes one beside the other as one."""
+    def _joined(self, found: Iterable[Change], items: Sequence[_Item]) -> tuple[Change, ...]:
+        """Changes of whole items one beside the other as one."""
+        places = {place for item in items for place in (item.span, _span(item.node), item.place)}
         joined: list[Change] = []
+        before = False
         for change in found:
+            whole = all(place[0] == place[1] or place in places for place in (change.was, change.span))
             last = joined[-1] if joined else None
             if (
                 last is not None
+                and whole
+                and before
                 and BETWEEN.fullmatch(self.texts[0], last.was[1], max(last.was[1], change.was[0]))
                 and BETWEEN.fullmatch(self.texts[1], last.span[1], max(last.span[1], change.span[0]))
             ):
                 joined[-1] = Change(_both(last.was, change.was), _both(last.span, change.span))
             else:
                 joined.append(change)
+            before = whole
         return tuple(joined)
 
 

@@ -304,12 +304,16 @@ def _functions(env: Environment) -> None:
             definition, parameter = heads[family]
             if family in primed or strange or families - {parameter}:
                 env.functions[family] = definition
-        elif family in primed or family in FUNCTION_LETTERS & primed_alone - bare_heads or (
-            family not in bare_heads
-            and env.mentions.get(family, 0) <= after[family]
-            and (
-                family in FUNCTION_LETTERS
-                or (strange and family.islower() and len(family) == 1 and family not in "xyzwab")
+        elif (
+            family in primed
+            or family in FUNCTION_LETTERS & primed_alone - bare_heads
+            or (
+                family not in bare_heads
+                and env.mentions.get(family, 0) <= after[family]
+                and (
+                    family in FUNCTION_LETTERS
+                    or (strange and family.islower() and len(family) == 1 and family not in "xyzwab")
+                )
             )
         ):
             env.functions[family] = None

@@ -223,7 +223,8 @@ def read(
             for low in (True, False)
         ]
         for case in setting.cases:
-            if {m.name for m in case.members if isinstance(m, Letter)} <= set(elab.free):
+            letters = {n.name for m in case.members for n in walk(m) if isinstance(n, Letter)}
+            if letters & setting.env.index_letters <= set(elab.free):
                 inside.append(mask(elab, case, setting.scope).at())
         elab.inside = tuple(inside)
         both = multiply(*inside, both[0]), multiply(*inside, both[1])

@@ -1,8 +1,8 @@
 r"""Primes without an argument: transposes, x'Ax and (X'X)^{-1}X'y, as statisticians write, and derivatives.
 
-Main names: `with_transposes`, `as_derivatives`. A prime is read as a transpose only in a document that writes a quadratic
-form with one, a base that stands primed and plain in one product, and that primes a capital letter or a bracket; and
-never on a letter that the document uses as a function. There each such prime becomes the superscript \top.
+Main names: `with_transposes`, `as_derivatives`. A prime is a transpose only in a document that writes a quadratic form
+with one, a base that stands primed and plain in one product, and that primes a capital letter or a bracket; and never
+on a letter that the document uses as a function. There each such prime becomes the superscript \top.
 
 Where \sigma' = \sigma (1 - \sigma), z' = w or (x^2)' = 2x is claimed, functions without arguments are all taken at one
 point, and what else has a prime is differentiated by the one variable that it rests on.
@@ -157,8 +157,8 @@ class _Primed:
         return Product(tuple(found), node.operators, span=node.span)
 
     def _is_applied(self, bracket: Node) -> bool:
-        """True unless a bracket holds functions without arguments: the 1 - \sigma of \sigma (1 - \sigma)."""
-        return self.read(bracket) == bracket
+        r"""True unless a bracket holds functions without arguments: the 1 - \sigma of \sigma (1 - \sigma)."""
+        return bool(self.read(bracket) == bracket)
 
     def _is_function(self, node: Node) -> bool:
         return _family(self.env, node) in self.env.functions or _is_named(node)

@@ -406,7 +406,9 @@ class Slips:
                         yield f"the index {self._of(item)}", [(item.span, letter)]
 
     def _numbers(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
-        """Factors 2 and 1/m."""
+        """Factors 2 and 1/m; 0 for 1."""
+        if isinstance(self.right, Number):
+            yield from (("another number", [((self.start, self.end), other)]) for other in ("0", "1"))
         for node in nodes:
             match node:
                 case Number("2"):

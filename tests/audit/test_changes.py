@@ -25,6 +25,8 @@ CHANGED = [
     (r"s (1 + s)", r"s (1 «-» s)", "- for +"),
     (r"a + b", r"a", "without + b"),
     (r"A B", r"«B A»", "B A for A B"),
+    (r"x a^T", r"«a x^T»", "a x^T for x a^T"),
+    (r"y_k - p_k", r"«p_k - y_k»", "p_k - y_k for y_k - p_k"),
     (r"\sum_j y_j + x", r"\sum_j «(y_j + x)»", r"(y_j + x) for \sum_j y_j + x"),
     (r"a b", r"a «\odot» b", r"with \odot"),
     (r"A = B x", r"A^«T» = B^«T» x", "A^T for A; B^T for B"),
