@@ -8,7 +8,7 @@ import pytest
 
 import symbackprop as sb
 from symbackprop.checking.question import Question, true_gradient
-from symbackprop.checking.refute import cross_examine, refute, wrong_gradients
+from symbackprop.checking.refute import Search, cross_examine, refute, wrong_gradients
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.errors import MalformedError
 from symbackprop.evaluation.point import Point
@@ -428,3 +428,11 @@ def test_counterexamples_are_no_rounding_away_from_a_threshold(claimed):
     (value,) = found.inputs["x"]
     assert (math.frexp(value)[0] * 2**8).is_integer()  # it has so few binary digits
     assert not np.allclose(claimed(value), 2 * value)
+
+
+def test_a_glance_is_one_point_at_each_choice_of_sizes():
+    search = Search(affine(), 5.0)
+    sizes = [tuple(point.sizes.values()) for point, _ in search.points("glance")]
+    assert len(sizes) == len(set(sizes)) > 5 and any(1 in s for s in sizes)
+    assert refute(affine(), stage="glance") is None
+    assert refute(affine(db=contraction("n", N, lambda i: multiply(number(2), up(i, k)))), stage="glance") is not None
