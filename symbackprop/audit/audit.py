@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from symbackprop.audit.arrays import Misfit, NotRead
+from symbackprop.audit.changes import Change, changes
 from symbackprop.audit.definitions import Environment, changes_in, environment, given_changes, mentions_in, rests_on
 from symbackprop.audit.differentials import with_differentials
 from symbackprop.audit.extraction import Document, Formula, extract
@@ -31,19 +32,20 @@ from symbackprop.audit.judge import (
     with_one_hot,
     with_symmetric,
 )
+from symbackprop.audit.latex import to_tex
 from symbackprop.audit.layout import Layout, layouts, turns, updates
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.lint import findings, mended, oddities
 from symbackprop.audit.names import Names, survey
-from symbackprop.audit.naming import names_in_words
+from symbackprop.audit.naming import as_names, has_names, names_in_words
 from symbackprop.audit.notation import override, profile, stated
 from symbackprop.audit.parts import Part, parts, seen_from
 from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
-from symbackprop.audit.premises import Supposed, fixed, is_condition, special, supposes, symmetric
-from symbackprop.audit.primes import with_transposes
+from symbackprop.audit.premises import Supposed, Suppositions, fixed, is_condition, special, supposes
+from symbackprop.audit.primes import as_derivatives, with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.repeated_indices import RepeatedIndices, convention
-from symbackprop.audit.said_cases import in_words, said_cases
+from symbackprop.audit.said_cases import in_words, premise, said_cases
 from symbackprop.audit.scope import Facts, Reading
 from symbackprop.audit.tree import (
     Big,
@@ -75,6 +77,7 @@ ALL = 300.0  # seconds of work for a document: what is left then is undecided
 FACTORS = tuple(
     Number(n) if s == "+" else Terms((Number(n),), ("-",)) for n in ("1", "0.5", "2") for s in "+-"
 )  # by which an equation that is put otherwise differs
+DERIVED = r"\b(?:derivative|differentiat|slope|chain rule|product rule|quotient rule)"
 AT_ONCE = "the cost depends on no other time"
 EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
 
@@ -85,7 +88,8 @@ class Judgement:
 
     Args:
         status: PROVED, PROVED IF, REFUTED, UNDECIDED, NOT UNDERSTOOD, DEFINITION or NOTATION.
-        repair: LaTeX that is proved to be right in place of the right side, or of the left one.
+        repair: LaTeX that is proved to be right in place of the right side, or of the whole link.
+        changes: where the repair differs from the link: places in `latex` and in `repair`.
         mended: the row as it was read, where brackets do not match or scripts are not as TeX has them.
         oddities: what is odd in its form: an index on one side only, a sum without its index.
         place: the numbers of its formula and of its link in it.
@@ -99,6 +103,7 @@ class Judgement:
     reason: str = ""
     conditions: tuple[str, ...] = ()
     repair: str | None = None
+    changes: tuple[Change, ...] = ()
     mended: str | None = None
     oddities: tuple[str, ...] = ()
     counterexample: Counterexample | None = None
@@ -147,6 +152,8 @@ def audit(
     """
     document = extract(source, kind)
     displays = with_transposes(tuple(_parsed(f.latex) for f in document.formulas))
+    named = has_names(displays)
+    displays = as_names(displays) if named else displays
     layered = layers_of_units(displays)
     if layered is not None:
         displays = tuple(layered(display) for display in displays)
@@ -177,7 +184,7 @@ def audit(
             facts.assumptions.append(f"repeated indices are summed over, {why_summed}")
         override(choices, facts, reading)
         judge = Judge(document, env, facts, lengths, reading, clock)
-        judge.layered, judge.repeated = layered, repeated
+        judge.named, judge.layered, judge.repeated = named, layered, repeated
         if changes is not None:
             facts.assumptions.append("dJ is the total differential of J")
         judged: list[Judgement] = []
@@ -241,11 +248,14 @@ class Judge:
         self.document, self.env, self.facts, self.lengths, self.reading = document, env, facts, lengths, reading
         self.clock = clock
         self.otherwise: dict[tuple[int, int], Layout] = {}  # claims that are true in another layout alone
+        self.suppositions = Suppositions(document, env)
         self.supposed = Supposed()
         self.cases: tuple[Chain, ...] = ()  # in which the link at hand is said to hold
         self.held: frozenset[str] = frozenset()  # what does not change in the link at hand
         self.noughts: list[tuple[int, str, Node]] = []  # what is said to be 0 at the point that the text speaks of
         self.proved: dict[Node, list[str]] = {}  # right sides that were proved, by their left sides
+        self.rulings: dict[Hashable, Ruling] = {}  # a claim that is made again is judged once
+        self.named = False  # \delta h is one name
         self.layered: Callable[[Any], Any] | None = None
         self.repeated: RepeatedIndices | None = None
         self.with_thresholds = any(thresholds_in(display) for display in env.displays)
@@ -330,13 +340,17 @@ class Judge:
             return replace(start, status="NOTATION", reason="what the text supposes")
         if worked() > self.clock.until:
             return replace(start, status="UNDECIDED", reason="the time for the document was up")
-        self.supposed, self.cases = symmetric(self.document, self.env, start.formula), ()
+        self.supposed, self.cases = self.suppositions.at(start.formula), ()
         restricted = self.said_positive(start.formula, step)
         ruling = self.ruled(step.left, step.right, key, restricted)
+        if ruling.status == "NOT UNDERSTOOD":
+            ruling = self.with_primes(ruling, start.formula, step, key, restricted)
         if ruling.status in ("REFUTED", "NOT UNDERSTOOD") and turns(step.left, step.right):
             ruling = self.in_other_layout(ruling, step, key, restricted)
         if ruling.status in ("REFUTED", "UNDECIDED"):
             ruling = self.in_cases(ruling, step, key, restricted)
+        if ruling.status in ("REFUTED", "UNDECIDED"):
+            ruling = self.under_premise(ruling, start.formula, step, key, restricted)
         if ruling.status == "REFUTED" and self.env.differentials:
             ruling = self.with_some_fixed(ruling, start.formula, step, key, restricted)
         known = {f for f in self.env.definitions if self.env.definitions[f]}
@@ -356,17 +370,42 @@ class Judge:
             read = ruling.comparison.conditions if ruling.comparison is not None else ()
             repair = self.repair(start.formula, key, step, frozenset(read))
             if repair is not None:
-                start = replace(start, repair=repair.latex)
+                start = replace(start, repair=repair.latex, changes=self.changes(start.formula, step, repair))
         if status == "PROVED":
             right = start.formula.latex[step.right.span[0] : step.right.span[1]]
             self.proved.setdefault(step.left, []).append(right.strip().rstrip(".,;"))
         head = self.env.head(step.left)
         if status == "PROVED" and head is not None and head.mention.plain and not head.arguments:
-            self.env.other_forms[head.mention.family].append(step.right)
+            forms = self.env.other_forms[head.mention.family]
+            if step.right not in forms:
+                forms.append(step.right)
+                self.rulings.clear()
         return replace(
             start, status=status, reason=ruling.reason, conditions=ruling.conditions,
             counterexample=ruling.counterexample, ruling=ruling,
         )  # fmt: skip
+
+    def with_primes(
+        self, ruling: Ruling, formula: Formula, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
+    ) -> Ruling:
+        """The ruling where primes are derivatives: z' = w. One that is wrong then may name another quantity z'."""
+        assert step.left is not None
+        read = as_derivatives(self.env, step.left, step.right)
+        if read is None:
+            return ruling
+        left, right, condition = read
+        found = self.ruled(left, right, key, restricted)
+        if found.status == "PROVED" and condition:
+            return replace(found, conditions=(condition, *found.conditions))
+        head = self.env.head(step.left)
+        family = head.mention.family if head is not None else ""
+        given = family in self.env.functions and family not in self.facts.named_functions
+        given = given and self.env.functions[family] is None
+        said = re.search(DERIVED, formula.before[-200:], re.I) is not None
+        if found.status == "REFUTED" and (given or (condition and not said)):
+            reason = f"it is not said what {family} is" if given else f"where {condition} the two sides differ"
+            return replace(found, status="UNDECIDED", reason=reason, counterexample=None)
+        return found if found.status != "NOT UNDERSTOOD" else ruling
 
     def in_cases(self, ruling: Ruling, step: Link, key: tuple[int, int], restricted: tuple[str, ...]) -> Ruling:
         """The ruling on a formula that is said to hold where two of its indices agree, or do not.
@@ -390,6 +429,30 @@ class Judge:
                 reason = f"true if {' and '.join(map(in_words, together))}: it is not clear whether the words say so"
                 return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
         return ruling
+
+    def under_premise(
+        self, ruling: Ruling, formula: Formula, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
+    ) -> Ruling:
+        """The ruling on a formula that is said to hold where quantities are positive, or larger than others."""
+        assert step.left is not None
+        supposed = premise(self.document, self.env, formula, step)
+        if supposed is None:
+            return ruling
+        words = " and ".join(map(to_tex, supposed.chains))
+        self.cases = supposed.chains
+        found = self.ruled(step.left, step.right, key, restricted)
+        more = Terms((step.left, Number("1")), ("+", "+"))  # of a side that is 0 there nothing is known
+        if found.status == "PROVED" and all(self._never(side, key, restricted) for side in (step.left, more)):
+            found = replace(found, status="UNDECIDED")
+        self.cases = supposed.chains if found.status == "REFUTED" else ()
+        if found.status == "PROVED" and supposed.sure:
+            return replace(found, conditions=(words, *found.conditions))
+        if found.status == "REFUTED":
+            return found
+        reason = f"true if {words}: it is not clear whether the words say so"
+        if found.status != "PROVED":
+            reason = f"it is said to hold if {words}, and no proof was found"
+        return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
 
     def _never(self, side: Node, key: tuple[int, int], restricted: tuple[str, ...]) -> bool:
         """True unless the cases at hand leave entries in which a side differs from twice the same."""
@@ -461,7 +524,7 @@ class Judge:
                     continue
                 if not settled and len(against) < len(mine):
                     conditions = (*(judgement.conditions if judgement.status == "PROVED IF" else ()), layout.words)
-                    weighed = replace(judgement, reason="", repair=None, counterexample=None)
+                    weighed = replace(judgement, reason="", repair=None, changes=(), counterexample=None)
                     if against:  # the document does not keep to one layout
                         line = against[0].formula.line
                         found[n] = replace(
@@ -489,6 +552,12 @@ class Judge:
 
     def ruled(self, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...] = ()) -> Ruling:
         """The ruling under the document's reading, or under another that makes the claim true."""
+        claim = (left, right, restricted, self.supposed, self.cases, self.held)
+        if claim not in self.rulings:
+            self.rulings[claim] = self._ruled(left, right, key, restricted)
+        return self.rulings[claim]
+
+    def _ruled(self, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...]) -> Ruling:
         first: Ruling | None = None
         for reading, condition in self.readings(left, right):
             ruling = self.under(reading, left, right, key, restricted)
@@ -625,15 +694,25 @@ class Judge:
                 continue
             if step.left in list(walk(right)) and step.left not in list(walk(step.right)):
                 continue  # it is what it is
-            if self._proved(candidate, right, step, key, restricted, granted):
+            candidate = candidate.tidied()
+            if self._proved(candidate, self.reread(candidate.right, step), step, key, restricted, granted):
                 found = candidate
                 break
         self.clock.repairs -= worked() - start
         return found
 
+    def changes(self, formula: Formula, step: Link, repair: Candidate) -> tuple[Change, ...]:
+        """What a repair changes in a link."""
+        start = step.span[0] if repair.left is not None else step.right.span[0]
+        found = changes(formula.latex[start : step.right.span[1]], repair.latex)
+        shift = start - step.span[0]
+        return tuple(Change((c.was[0] + shift, c.was[1] + shift), c.span) for c in found)
+
     def reread(self, text: str, step: Link) -> Node:
         """What the document's habits make of a formula in a link's place."""
         node: Node = parse_expression(text)
+        if self.named:
+            node = as_names(node)
         if self.layered is not None:
             node = self.layered(node)
         if self.repeated is not None and step.chain.members:

@@ -260,8 +260,11 @@ def _functions(env: Environment) -> None:
     """Which letters are functions of one argument."""
     applied: dict[str, list[Node]] = defaultdict(list)
     primed: set[str] = set()
+    primed_alone: set[str] = set()
     after: dict[str, int] = defaultdict(int)
     for node in nodes(env):
+        if isinstance(node, Scripts) and node.primes and isinstance(node.base, Symbol):
+            primed_alone.add(node.base.name)
         if isinstance(node, Product):
             whole = flat(node)
             for k, factor in enumerate(whole.factors[:-1]):
@@ -301,12 +304,16 @@ def _functions(env: Environment) -> None:
             definition, parameter = heads[family]
             if family in primed or strange or families - {parameter}:
                 env.functions[family] = definition
-        elif family in primed or (
-            family not in bare_heads
-            and env.mentions.get(family, 0) <= after[family]
-            and (
-                family in FUNCTION_LETTERS
-                or (strange and family.islower() and len(family) == 1 and family not in "xyzwab")
+        elif (
+            family in primed
+            or family in FUNCTION_LETTERS & primed_alone - bare_heads
+            or (
+                family not in bare_heads
+                and env.mentions.get(family, 0) <= after[family]
+                and (
+                    family in FUNCTION_LETTERS
+                    or (strange and family.islower() and len(family) == 1 and family not in "xyzwab")
+                )
             )
         ):
             env.functions[family] = None

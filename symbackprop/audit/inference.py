@@ -41,7 +41,8 @@ from symbackprop.expression.functions import FUNCTIONS, Function
 SHARES_OF_ONE = (
     r"sums? (?:up )?to (?:one|1|\$1\$)", r"one-?hot", r"adds? up to (?:one|1)", r"probability distribution",
     r"indicator vector",
-    r"\\sum_\{?[a-z]\}?(?:\^\{?\w+\}?)? ?[a-z]_\{?[a-z]\}? ?= ?1",
+    r"\\sum_\{?(?P<k>[a-z])(?: ?= ?1)?\}?(?:\^\{?\w+\}?)? ?(?P<of>[a-z])(?:\^\{?\(?\w\)?\}?)?"
+    r"_\{?(?:[a-z],? ?)?(?P=k)\}?(?:\^\{?\(?\w\)?\}?)? ?= ?1(?!\d)",
 )  # fmt: skip
 UNREAD = -1  # the rank of what could not be read
 MOST_LOOSE = 8  # letters of which pairs are tried together
@@ -141,7 +142,8 @@ def _targets(document: Document, env: Environment, facts: Facts) -> None:
             mention = env.names.mention(parse_expression(named))
             if mention is not None and mention.plain and not env.definitions.get(mention.family):
                 facts.targets.add(mention.family)
-    facts.sums_to_one = bool(re.search("|".join(SHARES_OF_ONE), text, re.I))
+    told = (m["of"] for m in re.finditer("|".join(SHARES_OF_ONE), text, re.I))
+    facts.sums_to_one = any(family is None or not env.definitions.get(family) for family in told)
     for place, role in list(env.roles.items()):
         if role == "NOTATION" and place in env.stated:
             family, letters = env.stated[place]

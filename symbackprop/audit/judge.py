@@ -26,7 +26,7 @@ from symbackprop.audit.tree import Big, Chain, Derivative, Group, Node, Number, 
 from symbackprop.audit.tree import Symbol as Letter
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.question import Question, probed
-from symbackprop.checking.refute import cross_examine, refute
+from symbackprop.checking.refute import AT_A_GLANCE, cross_examine, refute
 from symbackprop.checking.sample_points import STAND_INS, arbitrary_functions
 from symbackprop.errors import SymbackpropError
 from symbackprop.evaluation.exact import Evaluator, all_symbols
@@ -223,7 +223,8 @@ def read(
             for low in (True, False)
         ]
         for case in setting.cases:
-            if {m.name for m in case.members if isinstance(m, Letter)} <= set(elab.free):
+            letters = {n.name for m in case.members for n in walk(m) if isinstance(n, Letter)}
+            if letters & setting.env.index_letters <= set(elab.free):
                 inside.append(mask(elab, case, setting.scope).at())
         elab.inside = tuple(inside)
         both = multiply(*inside, both[0]), multiply(*inside, both[1])
@@ -670,9 +671,10 @@ class Case:
             self._made = Question(forward, claimed, {"left side": (probe, right)})
         return self._made
 
-    def refuted(self, seconds: float, small: bool = True) -> Counterexample | None:
-        """A point at which the two sides differ."""
-        return refute(self.question(), budget_seconds=seconds, stage="first look", small=small, shrink_seconds=0.05)
+    def refuted(self, seconds: float, small: bool = True, most: int | None = None) -> Counterexample | None:
+        """A point at which the two sides differ; after `most` that show nothing no more are looked at."""
+        question = self.question()
+        return refute(question, budget_seconds=seconds, stage="first look", small=small, shrink_seconds=0.05, most=most)
 
     def proved(self) -> tuple[str, ...] | None:
         """What a proof makes use of; None if there is none."""
@@ -750,10 +752,12 @@ def decided(comparison: Comparison, assumed: tuple[tuple[str, str, int], ...] = 
     """The two sides are equal for all sizes, or differ at a point, or it is not known."""
     case = Case(comparison, assumed)
     try:
-        found = case.refuted(seconds, small=seconds > 0.1)
+        found = case.refuted(seconds, small=seconds > 0.1, most=AT_A_GLANCE)
+        used = case.proved() if found is None else None
+        if found is None and used is None:  # a proof makes more points needless: they are most of the work
+            found = case.refuted(seconds, small=seconds > 0.1)
         if found is not None:
             return Ruling("REFUTED", counterexample=found, comparison=comparison)
-        used = case.proved()
         if used is None:
             reason = "numbers agree at every point tried, and no proof was found"
             return Ruling("UNDECIDED", reason, comparison=comparison)

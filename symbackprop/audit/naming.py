@@ -1,15 +1,30 @@
-r"""Names that words give to derivatives: "write $dX$ for $\partial L/\partial X$".
+r"""Names of derivatives: "write $dX$ for $\partial L/\partial X$", and \delta X as one name.
 
-Main name: `names_in_words`.
+Main names: `names_in_words`, `has_names`, `as_names`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, replace
+from typing import Any
 
 from symbackprop.audit.extraction import Document
 from symbackprop.audit.grammar import parse_expression
-from symbackprop.audit.tree import Derivative, Node, NotUnderstood, walk
+from symbackprop.audit.tree import (
+    Derivative,
+    Differential,
+    Display,
+    Link,
+    Node,
+    NotUnderstood,
+    Product,
+    Scripts,
+    Symbol,
+    links,
+    walk,
+)
 
 ONE = r"\$([^$]{1,40})\$"
 OF = r"(?:the )?(?:(?:partial )?derivatives? |gradients? |error |shorthand )?"
@@ -18,6 +33,11 @@ PATTERNS = (
     rf"(?:denote|write|abbreviate) by {ONE} {OF}{ONE}",
 )
 TURNED = rf"(?:denote|write|abbreviate) {OF}{ONE} (?:by|as) {ONE}"
+
+LIKEWISE = (
+    r"\$([^$=]+)=([^$]+)\$[^.$]{0,40}\b(?:likewise|similarly|analogously|accordingly|in the same way)\b[^.$]{0,20}"
+    r"((?:\$[^$=]+\$(?:,? and |, ?)?)+)"
+)
 
 
 def names_in_words(document: Document) -> list[tuple[Node, Node]]:
@@ -31,7 +51,51 @@ def names_in_words(document: Document) -> list[tuple[Node, Node]]:
             sound = not any(isinstance(n, NotUnderstood) for side in (one, two) for n in walk(side))
             if sound and isinstance(two, Derivative) and two.of is not None and not isinstance(one, Derivative):
                 found.append((one, two))
+        found += _likewise(paragraph)
     return found
 
 
-__all__ = ["names_in_words"]
+def _likewise(paragraph: str) -> Iterator[tuple[Node, Node]]:
+    """Names that follow another: "let $dO = \\partial L / \\partial O$, and likewise $dV$ and $dP$"."""
+    for name, meaning, others in re.findall(LIKEWISE, paragraph, re.I):
+        first, slope = parse_expression(name), parse_expression(meaning)
+        if not isinstance(first, Differential) or not isinstance(slope, Derivative) or slope.by != (first.of,):
+            continue
+        for other in map(parse_expression, re.findall(r"\$([^$]+)\$", others)):
+            if isinstance(other, Differential) and other.kind == first.kind:
+                yield other, replace(slope, by=(other.of,))
+
+
+def has_names(displays: Iterable[Display]) -> bool:
+    r"""True for a document in which \delta h = \partial L / \partial h is written: there \delta h is one name."""
+    return any(_names(link) for display in displays for link in links(display))
+
+
+def _names(link: Link) -> bool:
+    """True for \\delta h = \\partial L / \\partial h."""
+    match link.left, link.right:
+        case Product((Symbol("delta", "", ()), quantity), ("",)), Derivative(by=(by,)):
+            return bool(quantity == by)
+    return False
+
+
+def as_names(node: Any) -> Any:
+    r"""A tree in which \\delta and the letter behind it are one name."""
+    if isinstance(node, tuple):
+        return tuple(map(as_names, node))
+    if not hasattr(node, "__dataclass_fields__"):
+        return node
+    made = replace(node, **{f.name: as_names(getattr(node, f.name)) for f in fields(node) if f.name != "span"})
+    if not isinstance(made, Product):
+        return made
+    factors, operators = [made.factors[0]], list[str]()
+    for operator, factor in zip(made.operators, made.factors[1:], strict=True):
+        if factors[-1] == Symbol("delta") and not operator and isinstance(factor, Symbol | Scripts):
+            factors[-1] = Differential("d", factor, span=(factors[-1].span[0], factor.span[1]))
+        else:
+            factors.append(factor)
+            operators.append(operator)
+    return replace(made, factors=tuple(factors), operators=tuple(operators)) if operators else factors[0]
+
+
+__all__ = ["as_names", "has_names", "names_in_words"]

@@ -1,13 +1,14 @@
 r"""What the words around a formula suppose: "If $A$ is symmetric, ...", "let $S$ be a symmetric matrix".
 
 What is supposed by a condition ("if", "for", "when") holds for the formula that it stands at; what is stated holds
-from there on. Main name: `symmetric`.
+from there on. Main names: `Suppositions`, `special`, `fixed`.
 """
 
 from __future__ import annotations
 
+import bisect
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from symbackprop.audit.definitions import Environment
 from symbackprop.audit.extraction import Document, Formula
@@ -55,27 +56,45 @@ class Supposed:
         return family in self.before
 
 
-def symmetric(document: Document, env: Environment, formula: Formula) -> Supposed:
-    """What is supposed of a formula's matrices."""
-    last = re.split(r"(?<=[.!?])\s+", formula.before.strip())[-1]
-    first = re.split(r"(?<=[.!?])\s+", formula.after.strip())[0] if formula.after else ""
-    if not re.match(rf"[\s,;]*(?:{CONDITIONAL}|with|since|because|as)", first, re.I):
-        first = ""
-    here = _named(env, last) | _named(env, first)
-    before: set[str] = set()
-    once: set[str] = set()
-    for line, paragraph in document.prose:
-        if line > formula.line:
-            continue
-        for sentence in re.split(r"(?<=[.!?])\s+", paragraph):
-            conditional = re.search(CONDITIONAL, _upto(sentence), re.I) is not None
-            if not conditional and re.search(r"\b(?:assum|suppos)", sentence, re.I):
-                here |= _named(env, sentence)
-            elif not conditional and re.search(STATED, sentence, re.I):
-                before |= _named(env, sentence)
-            else:
-                once |= _named(env, sentence)
-    return Supposed(frozenset(here), frozenset(before), frozenset(once))
+class Suppositions:
+    """Which matrices a document's words call symmetric; each of its sentences is read once."""
+
+    def __init__(self, document: Document, env: Environment) -> None:
+        self.env = env
+        self.lines: list[int] = []
+        self.told: list[Supposed] = [Supposed()]  # up to that line
+        for line, paragraph in sorted(document.prose, key=lambda told: told[0]):
+            known = self.told[-1]
+            for sentence in _sentences(paragraph):
+                known = _with(known, env, sentence)
+            self.lines.append(line)
+            self.told.append(known)
+
+    def at(self, formula: Formula) -> Supposed:
+        """What is supposed of a formula's matrices."""
+        last = _sentences(formula.before.strip())[-1]
+        first = _sentences(formula.after.strip())[0] if formula.after else ""
+        if not re.match(rf"[\s,;]*(?:{CONDITIONAL}|with|since|because|as)", first, re.I):
+            first = ""
+        known = self.told[bisect.bisect_right(self.lines, formula.line)]
+        return replace(known, here=known.here | _named(self.env, last) | _named(self.env, first))
+
+
+def _with(known: Supposed, env: Environment, sentence: str) -> Supposed:
+    """What is supposed when one more sentence was read."""
+    named = frozenset(_named(env, sentence))
+    if not named:
+        return known
+    conditional = re.search(CONDITIONAL, _upto(sentence), re.I) is not None
+    if not conditional and re.search(r"\b(?:assum|suppos)", sentence, re.I):
+        return replace(known, here=known.here | named)
+    if not conditional and re.search(STATED, sentence, re.I):
+        return replace(known, before=known.before | named)
+    return replace(known, once=known.once | named)
+
+
+def _sentences(text: str) -> list[str]:
+    return re.split(r"(?<=[.!?])\s+", text)
 
 
 def _upto(sentence: str) -> str:
@@ -87,7 +106,7 @@ def special(document: Document, env: Environment) -> set[str]:
     """Quantities of which the document supposes what a judge cannot use: an orthogonal Q, u with |u| = 1."""
     found: set[str] = set()
     for _, paragraph in document.prose:
-        for sentence in re.split(r"(?<=[.!?])\s+", paragraph):
+        for sentence in _sentences(paragraph):
             found |= _named(env, sentence, SPECIAL) - {ANY}
     for formula, display in zip(document.formulas, env.displays, strict=True):
         for step in links(display):
@@ -98,7 +117,7 @@ def special(document: Document, env: Environment) -> set[str]:
 
 def fixed(document: Document, env: Environment, formula: Formula) -> frozenset[str]:
     """The quantities that the words before a formula hold fixed, by name: "holding $A$ constant"."""
-    last = re.split(r"(?<=[.!?])\s+", document.words_before(formula).strip())[-1]
+    last = _sentences(document.words_before(formula).strip())[-1]
     if not re.search(FIXED, last, re.I) or re.search(NOT_SO, last, re.I):
         return frozenset()
     named = [m for m in re.findall(NAME, last) if "=" not in m]
@@ -107,7 +126,7 @@ def fixed(document: Document, env: Environment, formula: Formula) -> frozenset[s
 
 def supposes(env: Environment, formula: Formula, step: Link) -> bool:
     """True for u^T u = 1 in running text, or after "assume that": a link that says how quantities are chosen."""
-    cue = re.search(CUE, re.split(r"(?<=[.!?])\s+", formula.before.strip())[-1], re.I) is not None
+    cue = re.search(CUE, _sentences(formula.before.strip())[-1], re.I) is not None
     if step.left is None or step.relation.sign != "=" or (formula.display and not cue):
         return False
     every = [n for side in (step.left, step.right) for n in walk(side)]
@@ -133,7 +152,7 @@ def is_condition(env: Environment, formula: Formula, step: Link) -> bool:
         return True
     if any(isinstance(n, Derivative) for side in (step.left, step.right) for n in walk(side)):
         return False
-    if re.search(SOUGHT, " ".join(re.split(r"(?<=[.!?])\s+", formula.before.strip())[-2:]), re.I):
+    if re.search(SOUGHT, " ".join(_sentences(formula.before.strip())[-2:]), re.I):
         return True
     one, two = (_names(env, side) for side in (step.left, step.right))
     given = not any(env.definitions.get(f) or f in env.functions for f in one | two)
@@ -211,4 +230,4 @@ def _flipped(env: Environment, one: str, other: str) -> set[str]:
     return {first.family} if swapped or first.transposed != second.transposed else set()
 
 
-__all__ = ["Supposed", "fixed", "is_condition", "special", "supposes", "symmetric"]
+__all__ = ["Supposed", "Suppositions", "fixed", "is_condition", "special", "supposes"]

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction as Rational
 
 from symbackprop.audit.definitions import Environment
+from symbackprop.audit.grammar import parse_expression
 from symbackprop.audit.lint import bound
 from symbackprop.audit.names import layer_of
 from symbackprop.audit.tree import (
@@ -34,6 +37,7 @@ from symbackprop.audit.tree import (
 
 Edit = tuple[tuple[int, int], str]  # a span of the text, and what stands there instead
 MOST = 800
+MOST_ROUNDS = 10
 MOST_FACTORS = 24
 
 
@@ -50,6 +54,11 @@ class Candidate:
     left: str | None
     right: str
     words: str
+
+    def tidied(self) -> Candidate:
+        """The same as people write it."""
+        right = tidied(self.right)
+        return replace(self, latex=right if self.left is None else f"{self.left} = {right}", right=right)
 
 
 class Slips:
@@ -363,7 +372,8 @@ class Slips:
             last = node.above.items[-1]
             if isinstance(last, Symbol) and last.name in ("T", "top", "intercal"):
                 if len(node.above.items) == 1 and node.below is None:
-                    return self._of(node.base)
+                    single = isinstance(node.base, Group) and isinstance(node.base.items[0], Symbol | Scripts)
+                    return self._of(node.base.items[0] if single else node.base)  # type: ignore[union-attr]
                 return text.replace(self._of(last), "", 1) if len(node.above.items) > 1 else text
         if isinstance(node, Scripts) and self._is_turned(node):
             return self._of(node.base.items[0] if isinstance(node.base, Group) else node.base)
@@ -396,7 +406,9 @@ class Slips:
                         yield f"the index {self._of(item)}", [(item.span, letter)]
 
     def _numbers(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
-        """Factors 2 and 1/m."""
+        """Factors 2 and 1/m; 0 for 1."""
+        if isinstance(self.right, Number):
+            yield from (("another number", [((self.start, self.end), other)]) for other in ("0", "1"))
         for node in nodes:
             match node:
                 case Number("2"):
@@ -569,6 +581,53 @@ class Slips:
                     )
 
 
+def tidied(text: str) -> str:
+    r"""A formula as people write it: numbers side by side multiplied, no exponent 1, no factor 1.
+
+    Example:
+        >>> tidied(r"2\, 2 \|r\|^1")
+        '4 \\|r\\|'
+    """
+    for _ in range(MOST_ROUNDS):
+        edits = next((found for n in walk(parse_expression(text)) if (found := _odd(n, text)) is not None), None)
+        if edits is None:
+            break
+        (first, last), instead = edits
+        text = text[:first] + instead + text[last:]
+    return text
+
+
+def _odd(node: Anything, text: str) -> Edit | None:
+    """An edit that makes a number in a node what people write."""
+    match node:
+        case Scripts(above=Script((Number("1") as one,))):
+            mark = text.rindex("^", 0, one.span[0])
+            end = text.index("}", one.span[1]) + 1 if "{" in text[mark : one.span[0]] else one.span[1]
+            return ((mark, end), "")
+        case Product(factors, operators):
+            for k, (left, right) in enumerate(itertools.pairwise(factors)):
+                if operators[k] not in ("", "cdot", "times") or "/" in operators[:k]:
+                    continue
+                if (both := _multiplied(left, right)) is not None:
+                    return ((left.span[0], right.span[1]), both)
+                if left == Number("1"):
+                    return ((left.span[0], right.span[0]), "")
+    return None
+
+
+def _multiplied(one: Node, two: Node) -> str | None:
+    """The product of two numbers or fractions of numbers."""
+    match one, two:
+        case Number(a), Number(b):
+            return f"{(Decimal(a) * Decimal(b)).normalize():f}"
+        case (Number(a), Fraction(Number(b), Number(c))) | (Fraction(Number(b), Number(c)), Number(a)):
+            if a.isdigit() and b.isdigit() and c.isdigit() and int(c):
+                value = Rational(int(a) * int(b), int(c))
+                single = value.denominator == 1
+                return str(value) if single else rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
+    return None
+
+
 def _overlap(one: Sequence[Edit], two: Sequence[Edit]) -> bool:
     return any(a[0][0] < b[0][1] and b[0][0] < a[0][1] for a in one for b in two)
 
@@ -614,4 +673,4 @@ def beside(env: Environment, formulas: Sequence[tuple[str, Iterable[Anything]]])
     return [*slopes, *found]
 
 
-__all__ = ["Candidate", "Slips", "beside"]
+__all__ = ["Candidate", "Slips", "beside", "tidied"]

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from symbackprop.audit.audit import Audit, Judgement
+from symbackprop.audit.changes import in_words
 
 COLOURS = {"PROVED": "green", "PROVED IF": "green", "REFUTED": "bold red", "UNDECIDED": "yellow",
            "NOT UNDERSTOOD": "magenta", "DEFINITION": "dim", "NOTATION": "dim"}  # fmt: skip
@@ -47,8 +48,16 @@ def _entry(judgement: Judgement) -> dict[str, Any]:
         "latex": judgement.latex,
         "status": judgement.status, "conditions": list(judgement.conditions), "reason": judgement.reason,
         "repair": judgement.repair or judgement.mended, "repair_status": "PROVED" if judgement.repair else None,
+        "changes": [
+            {"was": list(c.was), "was_latex": _slice(judgement.latex, c.was), "span": list(c.span),
+             "latex": _slice(judgement.repair or "", c.span)} for c in judgement.changes
+        ],
         "oddities": list(judgement.oddities), "counterexample": numbers,
     }  # fmt: skip
+
+
+def _slice(text: str, span: tuple[int, int]) -> str:
+    return text[span[0] : span[1]]
 
 
 def sizes_in_words(judgement: Judgement) -> list[str]:
@@ -86,7 +95,11 @@ def table(audit: Audit) -> Table:
     for j in audit.judgements:
         if j.status in ("DEFINITION", "NOTATION") and not j.oddities:
             continue
-        found.add_row(str(j.formula.line), Text(_short(j.latex)), Text(j.status, style=COLOURS[j.status]), Text(why(j)))
+        said = Text(why(j))
+        start = said.plain.find(j.repair) if j.repair else -1
+        for change in j.changes if start >= 0 else ():
+            said.stylize("bold underline", start + change.span[0], start + change.span[1])
+        found.add_row(str(j.formula.line), Text(_short(j.latex)), Text(j.status, style=COLOURS[j.status]), said)
     return found
 
 
@@ -101,7 +114,8 @@ def why(judgement: Judgement) -> str:
         at = f" where {sizes}" if sizes else ""
         parts.append(f"left {entry.correct:.6g}, right {entry.claimed:.6g}{at}")
     if judgement.repair:
-        parts.append(f"right: {judgement.repair}")
+        changed = in_words(judgement.latex, judgement.repair, judgement.changes)
+        parts.append(f"right: {judgement.repair}" + (f" ({changed})" if changed else ""))
     if judgement.status not in ("PROVED", "PROVED IF"):
         parts += [words for words in judgement.oddities if words not in judgement.reason]
     if judgement.mended:

@@ -32,6 +32,7 @@ PLAIN = (
 )
 GOES_ON = r"(?:and|but|while|whereas)\b"
 FORMULA = r"\$([^$]+)\$"
+COMPARES = frozenset(["<", ">", "\u2264", "\u2265", "\u2260"])
 OPPOSITE = {"=": "\u2260", "\u2260": "="}
 
 
@@ -71,6 +72,39 @@ def said_cases(document: Document, env: Environment, number: int, display: Displ
         near.append(first)
     told = [c for text in near for _, c in _compared(env, text)]
     return SaidCases((), _possible([*own, *told]))
+
+
+@dataclass(frozen=True)
+class Premise:
+    """Inequalities between quantities, where a formula is said to hold; `sure` unless the words stand farther off."""
+
+    chains: tuple[Chain, ...]
+    sure: bool
+
+
+def premise(document: Document, env: Environment, formula: Formula, step: Link) -> Premise | None:
+    """What is supposed of quantities: "if $T > 0$, then", or behind the formula, "if x > 0"."""
+    own = [p for c in step.chain.conditions for p in c.parts if isinstance(p, Chain) and _is_inequality(env, p)]
+    if own:
+        return Premise(tuple(own), True)
+    for text, sure in ((formula.before, True), (document.words_before(formula), False)):
+        clause = _sentences(text)[-1]
+        found = re.search(rf"\b(?:if|when|whenever|where|for|provided that|assuming)\s+{FORMULA}", clause, re.I)
+        chain = parse_expression(found[1]) if found is not None else None
+        if isinstance(chain, Chain) and _is_inequality(env, chain):
+            return Premise((chain,), sure)
+    behind = re.match(rf"\s*,?\s*(?:if|when|whenever|provided that)\s+{FORMULA}", formula.after, re.I)
+    chain = parse_expression(behind[1]) if behind is not None and not _ended(formula) else None
+    return Premise((chain,), True) if isinstance(chain, Chain) and _is_inequality(env, chain) else None
+
+
+def _is_inequality(env: Environment, chain: Chain) -> bool:
+    """True for T > 0 and 0 < x_i < 1, where quantities are compared and no index, layer or time."""
+    counting = env.index_letters | env.bounds | env.habits.bound | env.habits.layer_letters
+    if any(isinstance(member, Symbol) and member.name in counting for member in chain.members):
+        return False
+    letters = {n.name for member in chain.members for n in walk(member) if isinstance(n, Symbol)}
+    return bool(chain.relations) and {r.sign for r in chain.relations} <= COMPARES and bool(letters - counting)
 
 
 def in_words(case: Chain) -> str:
@@ -215,4 +249,4 @@ def _possible(cases: list[Chain]) -> tuple[tuple[Chain, ...], ...]:
     return (*single, tuple(told.values())) if together else single
 
 
-__all__ = ["SaidCases", "in_words", "said_cases"]
+__all__ = ["Premise", "SaidCases", "in_words", "premise", "said_cases"]

@@ -11,9 +11,10 @@ Main names: `Display`, `Row`, `Chain`, the nodes (`Node` is their union), `NotUn
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 Span: TypeAlias = tuple[int, int]
 
@@ -379,19 +380,26 @@ Anything: TypeAlias = Node | Script | Condition | Relation | Row | Display
 
 def children(node: Anything) -> Iterator[Anything]:
     """What a node is made of, from left to right as its fields stand."""
-    for name in node.__dataclass_fields__:  # as `fields` has them, which makes a list of them each time
+    for name in _fields_of(type(node)):  # type: ignore[arg-type]  # mypy takes no class for hashable
         value = getattr(node, name)
-        if name != "span" and value is not None and not isinstance(value, str):
+        if isinstance(value, tuple):
             yield from _parts(value)
+        elif hasattr(value, "span"):
+            yield value
 
 
-def _parts(value: object) -> Iterator[Anything]:
-    """The nodes in a field: itself, or those of a tuple."""
-    if isinstance(value, tuple):
-        for item in value:
-            yield from _parts(item)
-    elif hasattr(value, "span") and not isinstance(value, Note):
-        yield value  # type: ignore[misc]
+@functools.cache
+def _fields_of(kind: Any) -> tuple[str, ...]:
+    return tuple(name for name in kind.__dataclass_fields__ if name != "span")
+
+
+def _parts(values: tuple[Any, ...]) -> Iterator[Anything]:
+    """The nodes in a tuple, and in the tuples in it."""
+    for value in values:
+        if isinstance(value, tuple):
+            yield from _parts(value)
+        elif hasattr(value, "span") and not isinstance(value, Note):
+            yield value
 
 
 def walk(node: Anything) -> Iterator[Anything]:

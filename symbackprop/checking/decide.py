@@ -44,6 +44,7 @@ from symbackprop.checking.proof_search import (
 )
 from symbackprop.checking.question import Question
 from symbackprop.checking.refute import (
+    AT_A_GLANCE,
     Stage,
     cross_examine,
     refute,
@@ -246,7 +247,6 @@ class Tries(NamedTuple):
     share: str = ""
 
 
-AT_A_GLANCE = 4  # points: at one of them most wrong gradients are plainly wrong
 GLANCE = Look("first look", "first look", points=AT_A_GLANCE)
 FIRST_LOOK = Look("first look", "first look")
 # The quick ways to a proof come before the search for thin regions, the patient ones after it.

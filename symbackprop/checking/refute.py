@@ -39,6 +39,7 @@ CLEAR = 1e-3  # a relative disagreement that anyone sees in floating point; a sm
 DEEP = 1000  # equations of a backward pass: along them enclosures widen so far that only the highest precision is left
 SCALE_OF_DEEP = 0.25  # with digits, and where large weights make it chaotic not even that
 HOPELESS = 100  # so many points in a row at which nothing could be compared: there is no use in more
+AT_A_GLANCE = 4  # points: at one of them most wrong claims are plainly wrong
 Stage = Literal["first look", "directed", "all"]
 UNUSABLE = (TooCloseError, OutOfRangeError, ZeroDivisionError)  # at such a point there is nothing to compare
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from symbackprop.audit.audit import Audit, Judgement
 from symbackprop.audit.judge import Case, Comparison
 from symbackprop.audit.report import sizes_in_words, why
+from symbackprop.audit.tree import Span
 from symbackprop.document.model import (
     Block,
     Code,
@@ -62,7 +63,7 @@ def _overview(audit: Audit, titles: Mapping[int, str]) -> Iterator[Block]:
     rows = tuple(
         (
             (Reference(str(j.formula.line), _name(k)) if k in titles else str(j.formula.line),),
-            shown(j.latex),
+            shown(j.latex, [c.was for c in j.changes]),
             (Strong(j.status),),
             _why(j),
         )
@@ -94,7 +95,8 @@ def _name(number: int) -> str:
 def _explained(judgement: Judgement) -> Iterator[Block]:
     """What the two sides are in index notation; why they are equal, or numbers at which they differ."""
     proved = judgement.status != "REFUTED"
-    yield Paragraph((*shown(judgement.latex), " is proved." if proved else " is wrong."))
+    wrong = [c.was for c in judgement.changes]
+    yield Paragraph((*shown(judgement.latex, wrong), " is proved." if proved else " is wrong."))
     comparison = judgement.ruling.comparison if judgement.ruling is not None else None
     if comparison is not None:
         yield from _read(_with_free_letters(comparison), proved)
@@ -106,7 +108,7 @@ def _explained(judgement: Judgement) -> Iterator[Block]:
         where = f" at {sizes}" if sizes else ""
         yield Paragraph((f"Numbers{where}: the left side is {entry.correct:.6g}, the right side {entry.claimed:.6g}.",))
     if judgement.repair:
-        yield Paragraph((Strong("It is proved that "), *shown(judgement.repair), " is right in its place."))
+        yield Paragraph((Strong("It is proved that "), *_repair(judgement), " is right in its place."))
 
 
 def _read(comparison: Comparison, proved: bool) -> Iterator[Block]:
@@ -142,18 +144,31 @@ def _why(judgement: Judgement) -> Text:
     words = why(replace(judgement, repair=None))
     if not judgement.repair:
         return (words or "—",)
-    return (f"{words}. Right: " if words else "Right: ", *shown(judgement.repair))
+    return (f"{words}. Right: " if words else "Right: ", *_repair(judgement))
 
 
-def shown(latex: str) -> Text:
-    """A formula as mathematics in pieces between which a line may end; its text where it holds an environment."""
+def _repair(judgement: Judgement) -> Text:
+    """What is right, the change marked."""
+    return shown(judgement.repair or "", [c.span for c in judgement.changes])
+
+
+def shown(latex: str, marked: Sequence[Span] = ()) -> Text:
+    """A formula as mathematics in pieces between which a line may end; its text where it holds an environment.
+
+    Args:
+        marked: where parts of it stand that stand out.
+    """
+    plain = latex
+    for start, end in sorted(marked, reverse=True):
+        if start < end:
+            latex = rf"{latex[:start]}\changed{{{latex[start:end]}}}{latex[end:]}"
     text = " ".join(re.sub(r"(?<!\\)&|\\(?:nonumber|notag)\b", " ", latex).split())
     if r"\begin" in text:
-        return (Code(text),)
+        return shown(plain) if marked else (Code(text),)
     try:
         layout = read_tex(text)
     except (ValueError, LookupError, RecursionError):
-        return (Code(text),)
+        return shown(plain) if marked else (Code(text),)
     pieces = [Symbolic(line) for side in _sides(layout) for line in broken(side, WIDEST)]
     return tuple(part for piece in pieces for part in (" ", piece))[1:]
 

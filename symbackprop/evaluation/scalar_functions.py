@@ -6,6 +6,7 @@ not know about expressions or indices.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
@@ -70,7 +71,7 @@ class Scalars:
 
     def _definition(self, definition: sp.Expr) -> Scalar:
         """A SymPy expression in z and y, its common parts computed once."""
-        shared, (last,) = ([], (definition,)) if definition.has(sp.Piecewise) else sp.cse(definition)
+        shared, last = _with_common_parts(definition)
         names = {symbol: place for place, symbol in enumerate(ARGUMENTS)}
         program = []
         for symbol, part in shared:
@@ -158,3 +159,12 @@ def _product(values: list[Value]) -> Value:
     for value in values[1:]:
         product = product * value
     return product
+
+
+@functools.cache
+def _with_common_parts(definition: sp.Expr) -> tuple[list[tuple[sp.Symbol, sp.Expr]], sp.Expr]:
+    """The parts that occur more than once, each with a name, and what is left."""
+    if definition.has(sp.Piecewise):
+        return [], definition
+    shared, (last,) = sp.cse(definition)
+    return shared, last

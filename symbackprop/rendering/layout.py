@@ -99,6 +99,13 @@ class Grid(Layout):
     lines: tuple[tuple[Layout, ...], ...]
 
 
+@dataclass(frozen=True)
+class Marked(Layout):
+    """A part that stands out: what was changed."""
+
+    body: Layout
+
+
 TIMES = Glyph("\u2062", "operator")  # invisible: screen readers say "times", the eye sees a thin space
 EMPTY = Row(())
 
@@ -142,7 +149,7 @@ def parts_of(layout: Layout) -> tuple[Layout, ...]:
             return parts
         case Fraction(a, b):
             return (a, b)
-        case Root(a) | Accent(_, a) | Fence(_, a, _):
+        case Root(a) | Accent(_, a) | Fence(_, a, _) | Marked(a):
             return (a,)
         case Script(a, b, c):
             return tuple(p for p in (a, b, c) if p is not None)
@@ -193,7 +200,7 @@ def width(layout: Layout) -> float:
             return width(body) + 0.85
         case Script(base, below, above):
             return width(base) + 0.72 * max(width(p) if p else 0.0 for p in (below, above)) + 0.05
-        case Accent(_, base):
+        case Accent(_, base) | Marked(base):
             return width(base)
         case Big(symbol, under, over):
             head = 1.45 if len(symbol) == 1 else 0.55 * len(symbol)

@@ -14,6 +14,7 @@ from symbackprop.rendering.layout import (
     Glyph,
     Grid,
     Layout,
+    Marked,
     Root,
     Row,
     Script,
@@ -46,6 +47,8 @@ def to_mathml(layout: Layout) -> str:
             if over is None:
                 return f"<munder>{head}{limit}</munder>"
             return f"<munderover>{head}{limit}{to_mathml(over)}</munderover>"
+        case Marked(body):
+            return f'<mrow class="changed">{to_mathml(body)}</mrow>'
         case Fence(left, body, right):
             grow = "" if tall(body) else ' stretchy="false"'
             marks = [f"<mo{grow}>{escape(m)}</mo>" if m else "" for m in (left, right)]

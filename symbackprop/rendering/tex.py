@@ -15,6 +15,7 @@ from symbackprop.rendering.layout import (
     Glyph,
     Grid,
     Layout,
+    Marked,
     Root,
     Row,
     Script,
@@ -165,6 +166,8 @@ def to_tex(layout: Layout) -> str:
             limits = f"_{{{_tight(under)}}}" + (f"^{{{_tight(over)}}}" if over else "")
             head = tex_symbols(symbol) if len(symbol) == 1 else _tex_big_name(symbol)
             return head + limits
+        case Marked(body):
+            return rf"\underline{{{to_tex(body)}}}"
         case Fence(left, body, right):
             return _tex_fence(left, body, right)
         case Cases(lines):

@@ -1,7 +1,8 @@
 r"""LaTeX mathematics -> layout: the subset in which the rules' formulas and other tools' output are written.
 
 Knows \frac, \sqrt, scripts, Greek, named functions, \operatorname, \text and the like, \left and \right, big operators,
-`cases` and `matrix`, and spaces. Main name: `read_tex`. An unknown command becomes its own name.
+`cases` and `matrix`, and spaces; \changed{...} is a part that is `Marked`. Main name: `read_tex`. An unknown command
+becomes its own name.
 
 Example:
     >>> from symbackprop.rendering.tex import to_tex
@@ -25,6 +26,7 @@ from symbackprop.rendering.layout import (
     Glyph,
     Grid,
     Layout,
+    Marked,
     Root,
     Row,
     Script,
@@ -215,6 +217,8 @@ class _Reader:
                 return self.fence(token)
             case r"\underbrace" | r"\overbrace" | r"\boxed":
                 return self.argument()
+            case r"\changed":
+                return Marked(self.argument())
             case r"\tag" | r"\label":
                 self.words()
                 return None

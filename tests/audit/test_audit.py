@@ -13,7 +13,7 @@ import typer
 from command_line import run_here
 from thinning import EVERYTHING
 
-from symbackprop.audit.audit import audit
+from symbackprop.audit.audit import Judge, audit
 from symbackprop.audit.report import github_lines, to_dict, why
 from symbackprop.document.audit_document import audit_document
 from symbackprop.document.html import to_html
@@ -64,6 +64,8 @@ SUBJECTS = {
     "masks.md": "CCW",
     "matrix.md": "TTWTWTTTWTC",
     "mvn.md": "TWT",
+    "named_likewise.md": "TTTWTTWT",
+    "names_delta.md": "TTW",
     "named_in_words.md": "TTTTTTWWWW",
     "normal_equations.md": "TCC",
     "notation_changes.md": "TTTWTW",
@@ -75,11 +77,16 @@ SUBJECTS = {
     "patterns.md": "TTTW",
     "partial_differentials.md": "TCCCUWTUUT",
     "poisson.md": "TWTN",
+    "premises.md": "CCWCCWU",
+    "premises_of_entries.md": "CCWCU",
+    "primes.md": "TWTTTWCWU",
+    "primes_of_functions.md": "CWCTTWU",
     "regression.md": "TTWTTW",
     "residual.md": "TWTT",
     "ridge.md": "TWTT",
     "rms.md": "TTWW",
     "rnn.md": "TW",
+    "shares_of_times.md": "TW",
     "sizes_in_words.md": "TCWT",
     "sqn.md": "TTTWTW",
     "supposed.md": "TUU",
@@ -398,3 +405,17 @@ def test_a_change_is_one_after_a_point_in_time(tmp_path):
     timer.start()
     command._await_change([page], page.stat().st_mtime_ns, pause=0.02)
     assert page.read_text() == "new"
+
+
+def test_a_claim_that_is_made_again_is_judged_once(monkeypatch):
+    judged = []
+    once = Judge._ruled
+    monkeypatch.setattr(Judge, "_ruled", lambda self, *claim: judged.append(claim) or once(self, *claim))
+    found = audit(r"$$ y = x^2 $$" + r" $$ \frac{dy}{dx} = 2 x $$ $$ \frac{dy}{dx} = 3 x $$" * 3)
+    assert [j.status for j in found.judgements] == ["DEFINITION", *["PROVED", "REFUTED"] * 3] and len(judged) == 2
+
+
+def test_words_of_symmetry_are_read_once_and_hold_from_there_on():
+    claim = "$$ \\nabla_x (x^T A x) = 2 A x $$\n\n"
+    found = audit("Let $x \\in \\mathbb{R}^n$.\n\n" + claim + "Let $A$ be symmetric.\n\n" + claim)
+    assert [j.status for j in found.judgements[-2:]] == ["REFUTED", "PROVED"]

@@ -1,5 +1,6 @@
 """Refutation: wrong claims of every hidden kind are found, right ones never, and a kink refutes nothing."""
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -8,7 +9,7 @@ import pytest
 
 import symbackprop as sb
 from symbackprop.checking.question import Question, true_gradient
-from symbackprop.checking.refute import cross_examine, refute, wrong_gradients
+from symbackprop.checking.refute import AT_A_GLANCE, Search, cross_examine, refute, wrong_gradients
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.errors import MalformedError
 from symbackprop.evaluation.point import Point
@@ -428,3 +429,12 @@ def test_counterexamples_are_no_rounding_away_from_a_threshold(claimed):
     (value,) = found.inputs["x"]
     assert (math.frexp(value)[0] * 2**8).is_integer()  # it has so few binary digits
     assert not np.allclose(claimed(value), 2 * value)
+
+
+def test_a_glance_is_at_several_choices_of_sizes():
+    search = Search(affine(), 5.0)
+    sizes = {tuple(point.sizes.values()) for point, _ in itertools.islice(search.points("first look"), AT_A_GLANCE)}
+    assert len(sizes) == AT_A_GLANCE - 1, "the first choice twice: once with all digits"
+    wrong = affine(db=contraction("n", N, lambda i: multiply(number(2), up(i, k))))
+    assert refute(affine(), stage="first look", most=AT_A_GLANCE) is None
+    assert refute(wrong, stage="first look", most=AT_A_GLANCE) is not None
