@@ -16,7 +16,7 @@ from symbackprop.expression.build import Symbol, Tensor
 # What printed modules and C files use themselves; a user's tensor of that name gets an underscore.
 _PYTHON = """np jnp jax DTYPE ZERO HALF ONE TWO sigmoid tail erf work row_work out rows start stop theta
 rate gemm run decay add_multiple
-cost cost_and_gradient gradient predict compute run row_products add_at finite_exp MOST LEAST windows"""
+cost cost_and_gradient gradient predict compute run row_products add_at put_at finite_exp MOST LEAST windows"""
 _C = """slots slot call on_held on_fitting asking held DATA TYPE AXES SIZES KIND FLAGS WHOLE ITEMS
 CUBE largest smallest EXTREME gemm loops small_product block count rest p
 main real product epoch blas relu use_blas floor_div floor_mod clip REAL LARGEST BIGGEST SMALL LARGE

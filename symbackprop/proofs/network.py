@@ -33,6 +33,7 @@ from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import Equation, Program
 from symbackprop.frontends.network import Network, written_out
 from symbackprop.proofs.any_depth import prove_any_depth
+from symbackprop.proofs.common_scale import scaled_logarithm
 from symbackprop.proofs.error_terms import (
     LONG,
     PENALTY_ADDS,
@@ -43,7 +44,7 @@ from symbackprop.proofs.error_terms import (
     units_of,
 )
 from symbackprop.proofs.functions import closed_slope, function_lemmas
-from symbackprop.proofs.stable_logs import stabilise, stabilised_logarithm
+from symbackprop.proofs.stable_logs import stabilise
 from symbackprop.proofs.theorem import Proof, Theorem
 from symbackprop.proofs.theorem_maker import ALL_SIZES, TheoremMaker
 
@@ -138,7 +139,7 @@ def _stable_cost(work: TheoremMaker, network: Network, stable: Program) -> list[
         inner = node.arguments[0] if isinstance(node, Apply) and node.function is LOG else None
         if not isinstance(inner, Entry) or inner.tensor is not S:
             return None
-        return written_out(cut_at(stable, z), stabilised_logarithm(network.program, inner))
+        return written_out(cut_at(stable, z), scaled_logarithm(network.program, inner))
 
     softmax_says = "The logarithm of a quotient; log and exp undo each other."
     shift = "$\\log\\sum_k e^{z_k} = M + \\log\\sum_k e^{z_k - M}$ for every $M$, here the largest of the $z_k$."

@@ -202,7 +202,7 @@ class Exponential:
     def largest(self, indices: Sequence[Index]) -> Expr:
         """The largest z along indices of those that are not hidden."""
         z = self.exponent
-        return _along("max", indices, self.shown(z, _along("min", indices, z)))
+        return along("max", indices, self.shown(z, along("min", indices, z)))
 
     def shown(self, value: Expr, otherwise: Expr) -> Expr:
         """A value where the term is not 0."""
@@ -213,7 +213,8 @@ class Exponential:
         return Exponential(*(substitute(part, places) for part in vars(self).values()))
 
 
-def _along(kind: Literal["max", "min"], indices: Sequence[Index], z: Expr) -> Expr:
+def along(kind: Literal["max", "min"], indices: Sequence[Index], z: Expr) -> Expr:
+    """The extremum over several indices."""
     for k in reversed(indices):
         z = extremum(kind, k.name, k.size, partial(_put, z, k))
     return z
@@ -242,6 +243,28 @@ def exponential(expr: Expr, context: Context) -> Exponential | None:
     zero = multiply(*(f for f in others if not _is_positive(f, context)))
     hidden = ZERO if zero is ONE else Compare("==", zero, ZERO)
     return Exponential(found[0], hidden=hidden, weight=multiply(*others))
+
+
+def masks_of(rest: Expr, context: Context, weights: bool) -> tuple[Expr, Expr]:
+    """(where it does not hold a factor is 0, where it holds one is), of masks among the factors of a product.
+
+    Args:
+        weights: whether other factors count that may be 0.
+    """
+    mask: Expr = ONE
+    hidden: Expr = ZERO
+    for factor in factors_of(rest):
+        own, other = _mask(factor, context), _mask_of_hidden(factor, context)
+        if isinstance(factor, Where) and factor.otherwise is ZERO:
+            own = factor.condition
+        known = context.assumptions.get(factor.tensor) if isinstance(factor, Entry) else None
+        zero = isinstance(factor, Entry) and not _is_positive(factor, context)
+        if own is not None:
+            mask = own if mask is ONE else where(own, mask, ZERO)
+        elif other is not None or (zero and (weights or (known is not None and known.kind in ("bern", "onehot")))):
+            other = other or Compare("==", factor, ZERO)
+            hidden = other if hidden is ZERO else where(other, ONE, hidden)
+    return mask, hidden
 
 
 def _is_positive(expr: Expr, context: Context) -> bool:
@@ -494,7 +517,7 @@ def divided_and_multiplied(expr: Expr, context: Context) -> Expr | None:
         for total in expr.factors:
             if not isinstance(p, Entry) or not isinstance(total, Add):
                 continue
-            terms = [_cancelled(multiply(p, _opened_over(t, p.tensor, context))) for t in total.terms]
+            terms = [cancelled(multiply(p, _opened_over(t, p.tensor, context))) for t in total.terms]
             if terms != [multiply(p, t) for t in total.terms]:
                 return multiply(*(f for f in expr.factors if f is not p and f is not total), add(*terms))
     return None
@@ -510,7 +533,7 @@ def _opened_over(expr: Expr, tensor: Tensor, context: Context) -> Expr:
     parts = children(expr)
     new = tuple(_opened_over(q, tensor, context) for q in parts)
     if isinstance(expr, Multiply):
-        return _cancelled(multiply(*new))
+        return cancelled(multiply(*new))
     return expr if new == parts else rebuild(expr, new)
 
 
@@ -523,7 +546,7 @@ def _is_inverse(node: Expr, tensor: Tensor) -> bool:
     )
 
 
-def _cancelled(expr: Expr) -> Expr:
+def cancelled(expr: Expr) -> Expr:
     """A product without the factors that stand in it with their inverses."""
     left = list(factors_of(expr))
     for factor in list(left):
@@ -574,7 +597,7 @@ def _quotient(factors: Sequence[Expr], context: Context) -> Expr | None:
             base, count = (above.base, above.exponent) if isinstance(above, Power) else (above, ONE)
             if above is below or exponent_of(base, context) is not u or not isinstance(count, Number):
                 continue
-            a, b = count.value, -times
+            a, b = count.value * sum(f is above for f in factors), -times
             if u is None or a.denominator > 1 or not 0 < a <= b:
                 continue
             rest = [f for f in factors if f is not above and f is not below]
@@ -1227,4 +1250,17 @@ CHEAP: tuple[Row, ...] = (
     centred,
 )
 
-__all__ = ["CHEAP", "ROWS", "Context", "Row", "divided_twice", "same_choice", "softplus", "stable"]
+__all__ = [
+    "CHEAP",
+    "ROWS",
+    "Context",
+    "Exponential",
+    "Row",
+    "along",
+    "cancelled",
+    "divided_twice",
+    "masks_of",
+    "same_choice",
+    "softplus",
+    "stable",
+]

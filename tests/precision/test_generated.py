@@ -148,10 +148,8 @@ def test_what_a_weight_of_zero_hides_may_be_large():
 ROOT = Path(__file__).resolve().parents[2]
 GALLERY = sorted(p for p in ROOT.glob("derivations/*/*.py") if p.name != "claim.py" and p.parent.name != "build")
 LAYERS = ("LayerNorm", "RMSNorm", "BatchNorm", "GELU", "SwiGLU", "softmax cross-entropy", "attention", "GRU cell")
-SAMPLE = {"15_layernorm", "13_logistic_regression", "GELU"}
+SAMPLE = {"15_layernorm", "13_logistic_regression", "14_softmax_cross_entropy", "GELU"}
 RANGE, WEIGHTS = (-9.0, 9.0), (-2.0, 2.0)
-SINGLE = {"14_softmax_cross_entropy", "softmax cross-entropy"}  # what loses digits in float32
-NOT_YET = "p - 1 at a label whose probability is nearly 1"
 
 
 def subjects():
@@ -190,8 +188,6 @@ def cases():
     for name, make in subjects():
         for dtype in ("float64", "float32"):
             marks = []
-            if name in SINGLE and dtype == "float32":
-                marks.append(pytest.mark.xfail(strict=True, reason=NOT_YET))
             if name not in SAMPLE and not EVERYTHING:
                 marks.append(pytest.mark.skip(reason="runs with SYMBACKPROP_EVERYTHING=1"))
             yield pytest.param(make, dtype, id=f"{name}-{dtype}", marks=marks)

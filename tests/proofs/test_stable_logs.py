@@ -61,4 +61,4 @@ def test_a_wrong_proposal_is_dropped(monkeypatch):
     monkeypatch.setattr(stable_logs, "softplus", lambda expr, context: apply(FUNCTIONS["sigmoid"], expr))
     for cost, _ in (COSTS["log of a sigmoid"], COSTS["log of its complement"]):
         program = trace(cost, {"x": ("N", "K")})
-        assert stable_logs.stabilise(program).equations == program.equations
+        assert stable_logs.in_logits(program).equations == program.equations

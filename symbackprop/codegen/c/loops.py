@@ -118,8 +118,8 @@ def nests(statements: Iterable[Statement]) -> list[Task]:
             made[statement.target.tensor] = len(tasks) - 1
             continue
         if isinstance(statement, Marked):  # the value of each entry first, and then what is added to some
-            value = Map(statement.target, statement.value)
-            tasks.append(Nest(axes(statement.target), [value]))
+            if statement.value is not statement.target:
+                tasks.append(Nest(axes(statement.target), [Map(statement.target, statement.value)]))
             rest = tuple(i for i in axes(statement.target) if i is not statement.at)
             tasks.append(Nest(rest, [statement]))
             made[statement.target.tensor] = len(tasks) - 1

@@ -336,9 +336,9 @@ class KernelPrinter:
         match s:
             case Map(_, value):
                 return f"{left} = {self.c.value(value)};"
-            case Marked(target, _, at, place, extra):
+            case Marked(target, _, at, place, extra, instead):
                 there = Entry(tensor, tuple(place if i is at else i for i in target.indices))
-                return f"{self.c.entry(there)} += {self.c.value(extra)};"
+                return f"{self.c.entry(there)} {'=' if instead else '+='} {self.c.value(extra)};"
             case Gather(_, source, positions, guarded):
                 return f"{left} = {self.c.entry(Entry(source, positions), clipped=guarded)};"
             case Contract(_, a, b, _):

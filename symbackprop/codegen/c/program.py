@@ -23,7 +23,7 @@ from symbackprop.codegen.c.printer import KernelPrinter, type_of
 from symbackprop.codegen.c.rows import rowwise
 from symbackprop.codegen.lowering.form import Form, Gather, Loop, OfMatrix
 from symbackprop.codegen.lowering.logistic import with_one_exponential
-from symbackprop.codegen.lowering.marked import marked
+from symbackprop.codegen.lowering.marked import in_place, marked
 from symbackprop.codegen.lowering.tidy import tidied
 from symbackprop.codegen.results import Results
 from symbackprop.errors import UnsupportedError
@@ -70,7 +70,7 @@ class CProgram:
     """A compiled function of arrays and numbers that returns new arrays, as a printed NumPy function does."""
 
     def __init__(self, name: str, form: Form, signature: Signature) -> None:
-        form = rowwise(tidied(with_one_exponential(marked(form, signature.assumptions))))
+        form = rowwise(in_place(tidied(with_one_exponential(marked(form, signature.assumptions)))))
         known = {a.tensor for a in signature.assumptions if a.kind == "labels"}
         for statement in form.statements:
             if isinstance(statement, OfMatrix):

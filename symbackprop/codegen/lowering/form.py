@@ -10,7 +10,7 @@ loop of a recurrence they may also have positions without indices, `h[t + 1,n,i]
     Reduce    target[n]   = sum, max, min, argmax or argmin over k of operand[n,k]
     Gather    target[n,j] = source[y[n], j + H]
     OfMatrix  target[i,j] = entry i, j of the inverse of matrix[i,j]
-    Marked    target[n,c] = value, and extra[n] more where c is y[n]
+    Marked    target[n,c] = value, and extra[n] more, or in its stead, where c is y[n]
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class OfMatrix:
 
 @dataclass(frozen=True)
 class Marked:
-    """target = value, an elementwise expression or 0, and `extra` more where the index `at` is `place`.
+    """target = value, an elementwise expression or 0, and `extra` more, or instead, where the index `at` is `place`.
 
     Neither the place nor `extra` has that index. In `lowering.marked` a Map becomes one.
     """
@@ -123,6 +123,7 @@ class Marked:
     at: Index
     place: Expr
     extra: Expr
+    instead: bool = False
 
 
 Statement = Map | Contract | Reduce | Gather | Join | OfMatrix | Marked
@@ -206,7 +207,7 @@ def reads(statement: Statement) -> tuple[Tensor, ...]:
             found = (source, *(e.tensor for p in positions for e in entries(p)))
         case Join(_, parts, _):
             found = (p.tensor for p in parts)
-        case Marked(_, value, _, place, extra):
+        case Marked(_, value, _, place, extra, _):
             found = (e.tensor for part in (value, place, extra) for e in entries(part))
     return tuple(dict.fromkeys(found))
 
@@ -224,7 +225,7 @@ def entries_read(statement: Statement) -> list[Entry]:
             return [Entry(source, positions), *(e for p in positions for e in entries(p))]
         case Join(_, parts, _):
             return list(parts)
-        case Marked(_, value, _, place, extra):
+        case Marked(_, value, _, place, extra, _):
             return [e for part in (value, place, extra) for e in entries(part)]
 
 
@@ -245,8 +246,8 @@ def rewritten(statement: Statement, entry: Callable[[Entry], Entry], value: Call
             return Gather(target, found.tensor, found.indices, guarded, tuple(map(value, whole)))
         case Join(_, parts, along):
             return Join(target, tuple(map(entry, parts)), along)
-        case Marked(_, old, at, place, extra):
-            return Marked(target, value(old), at, value(place), value(extra))
+        case Marked(_, old, at, place, extra, instead):
+            return Marked(target, value(old), at, value(place), value(extra), instead)
 
 
 def all_symbols(statement: Statement) -> list[Symbol]:
@@ -261,7 +262,7 @@ def all_symbols(statement: Statement) -> list[Symbol]:
             found.update(dict.fromkeys(s for e in entries_read(statement) for s in symbols(e)))
         case Join() | OfMatrix():
             indices += [i for p in entries_read(statement) for i in axes(p)]
-        case Marked(_, value, _, place, extra):
+        case Marked(_, value, _, place, extra, _):
             found.update(dict.fromkeys(s for e in (value, place, extra) for s in symbols(e)))
         case Gather(_, source, positions, _):
             found.update(dict.fromkeys(s for e in (*positions, *source.shape) for s in symbols(e)))

@@ -1,6 +1,7 @@
 """One-hot terms by index: softmax minus the labels is an array of which one entry a row is changed.
 
     target[n,c] = value[n,c] + extra[n] * [c = y[n]]    ->    target = value; target[n,y[n]] += extra[n]
+    target[n,c] = extra[n] where c = y[n], else value   ->    target = value; target[n,y[n]] = extra[n]
 
 Comparing all classes with the label would write and read a whole array of zeros for it. Main name: `marked`.
 
@@ -13,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
-from symbackprop.codegen.lowering.form import Contract, Form, Map, Marked, Statement, only, reads
+from symbackprop.codegen.lowering.form import Contract, Form, Map, Marked, Statement, only, reads, rewritten
 from symbackprop.expression.build import (
     ONE,
     ZERO,
@@ -25,10 +27,13 @@ from symbackprop.expression.build import (
     Kronecker,
     Multiply,
     Tensor,
+    Where,
     add,
+    factors_of,
     free_indices,
     multiply,
     nodes_once,
+    rewrite,
     substitute,
 )
 from symbackprop.expression.program import Assumption
@@ -51,10 +56,11 @@ def _marked(statement: Statement, ranges: Mapping[Tensor, Expr]) -> Statement:
         if not isinstance(at, Index) or not isinstance(place, Entry) or at not in statement.target.indices:
             continue
         inside = ranges.get(place.tensor) is at.size and at not in free_indices(place)
-        parts = _parted(statement.value, delta) if inside else None
+        instead = _instead(statement.value, delta) if inside else None
+        parts = instead or (_parted(statement.value, delta) if inside else None)
         if parts is not None and at not in free_indices(parts[1]):
             whole = free_indices(parts[0]).issuperset(statement.target.indices) or parts[0] is ZERO
-            return Marked(statement.target, parts[0], at, place, parts[1]) if whole else statement
+            return Marked(statement.target, parts[0], at, place, parts[1], instead is not None) if whole else statement
     return statement
 
 
@@ -63,12 +69,39 @@ def added_up(form: Form) -> Form:
 
     Where a place is marked several times, all of it is added: for printers whose library does that.
     """
-    ones = {s.target.tensor: s for s in form.statements if isinstance(s, Marked) and s.value is ZERO and s.extra is ONE}
+    ones = {s.target.tensor: s for s in form.statements if isinstance(s, Marked) and _is_of_ones(s)}
     new = [_added_up(s, ones) for s in form.statements]
     read = {t for s in new for t in reads(s)} | set(form.outputs)
     gone = [p for p, s in enumerate(new) if s.target.tensor in ones and s.target.tensor not in read]
     changed = replace(form, statements=tuple(new))
     return only(changed, set(range(len(new))) - set(gone), form.outputs) if gone else form
+
+
+def in_place(form: Form) -> Form:
+    """The form in which an array that is changed at marks, and not read any more, is what is made of it."""
+    statements = list(form.statements)
+    for position, s in enumerate(statements):
+        if not isinstance(s, Marked) or not isinstance(s.value, Entry) or s.value.indices != s.target.indices:
+            continue
+        before, after = s.value.tensor, s.target.tensor
+        outside = before in (*form.inputs, *form.outputs)
+        if outside or any(before in reads(other) for other in statements[position + 1 :]):
+            continue
+        entry, value = partial(_renamed, before, after), partial(rewrite, meaning=partial(_entry_of, before, after))
+        statements[: position + 1] = [rewritten(other, entry, value) for other in statements[: position + 1]]
+    return replace(form, statements=tuple(statements))
+
+
+def _renamed(before: Tensor, after: Tensor, entry: Entry) -> Entry:
+    return Entry(after, entry.indices) if entry.tensor is before else entry
+
+
+def _entry_of(before: Tensor, after: Tensor, node: Expr) -> Expr | None:
+    return Entry(after, node.indices) if isinstance(node, Entry) and node.tensor is before else None
+
+
+def _is_of_ones(s: Marked) -> bool:
+    return s.value is ZERO and s.extra is ONE and not s.instead
 
 
 def _added_up(statement: Statement, ones: Mapping[Tensor, Marked]) -> Statement:
@@ -85,6 +118,16 @@ def _added_up(statement: Statement, ones: Mapping[Tensor, Marked]) -> Statement:
         if isinstance(at, Index) and whole and at not in rest and statement.target.indices == (at, *rest):
             return Marked(statement.target, ZERO, at, place, other)
     return statement
+
+
+def _instead(expr: Expr, delta: Kronecker) -> tuple[Expr, Expr] | None:
+    """(value, extra) of an expression that is extra where the delta is 1, and value elsewhere."""
+    factors = factors_of(expr)
+    chosen = next((f for f in factors if isinstance(f, Where) and f.condition is delta), None)
+    if chosen is None or any(delta in nodes_once(f) for f in factors if f is not chosen):
+        return None
+    rest = [f for f in factors if f is not chosen]
+    return multiply(*rest, chosen.otherwise), multiply(*rest, chosen.then)
 
 
 def _parted(expr: Expr, delta: Kronecker) -> tuple[Expr, Expr] | None:

@@ -146,7 +146,9 @@ class Plan:
                 self._alias(target.tensor, same.tensor)
             case Map(target, value) if target.indices and free_indices(value):
                 Elementwise(self, target, position).run(value)
-            case Marked(target, value, _, _, extra) if free_indices(value) and not self._is_held(extra):
+            case Marked(target, value, _, _, extra) if free_indices(value) and (
+                isinstance(extra, Entry) or not self._is_held(extra)
+            ):
                 Elementwise(self, target, position).run(value)
                 self._mark(statement)
             case Gather(target, source, positions, False) if self.are_places(source, positions):
@@ -233,6 +235,9 @@ class Plan:
             return
         assert isinstance(row, Index), "one place in each row"
         extra = self.number(s.extra) if not free_indices(s.extra) else self.writer.value(s.extra, (row,))[0]
+        if s.instead:
+            self.lines.append(f"{array}.ravel()[{self.places(s.at.size, row, s.place)}] = {extra}")
+            return
         self.writer.helpers.add("add_at")
         self.lines.append(f"add_at({array}.ravel(), {self.places(s.at.size, row, s.place)}, {extra})")
 

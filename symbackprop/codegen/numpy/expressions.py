@@ -96,7 +96,7 @@ class ArrayWriter:
                 return self._ordered((self.reduced(text, kind, where if rest else []), ATOM), rest, axes(target))
             case Gather():
                 return self._gather(statement)
-            case Marked(target, value, _, _, _):
+            case Marked(target, value):
                 return self.marked(statement, self._whole(value, axes(target), True)[0]), ATOM
             case Join(target, parts, along):
                 order = axes(target)
@@ -118,11 +118,12 @@ class ArrayWriter:
         return self._ordered((text, ATOM), [*order, *inside], axes(statement.target))
 
     def marked(self, s: Marked, array: str) -> str:
-        """The call that adds the extra to an array that holds the value of `s`."""
-        self.helpers.add("add_at")
+        """The call that puts the extra into an array that holds the value of `s`."""
+        helper = "put_at" if s.instead else "add_at"
+        self.helpers.add(helper)
         rest = [i for i in axes(s.target) if i is not s.at]
         places = ", ".join(self.value(s.place if i is s.at else i, rest)[0] for i in axes(s.target))
-        return f"add_at({array}, ({places}{',' * (not rest)}), {self.value(s.extra, rest)[0]})"
+        return f"{helper}({array}, ({places}{',' * (not rest)}), {self.value(s.extra, rest)[0]})"
 
     def size(self, expr: Expr) -> str:
         """An integer expression without indices."""

@@ -64,6 +64,12 @@ def add_at(array, places, extra):
     array[places] += extra
     return array
 ''',
+    "put_at": '''
+def put_at(array, places, values):
+    """The array, with other values at these places."""
+    array[places] = values
+    return array
+''',
     "tail": '''
 def tail(z, out=None):
     """log(1 + exp(-|z|)): what softplus(z) = log(1 + exp(z)) adds to max(z, 0)."""

@@ -189,7 +189,7 @@ class TorchWriter(ArrayWriter):
         places = ", ".join(self.value(s.place if i is s.at else i, rest)[0] for i in order)
         extra = self.value(s.extra, rest)[0]
         extra = extra if _is_tensor(s.extra) else f"{self.like}.new_tensor({extra})"
-        return f"({array}).index_put_(({places}{',' * (not rest)}), {extra}, accumulate=True)"
+        return f"({array}).index_put_(({places}{',' * (not rest)}), {extra}, accumulate={not s.instead})"
 
 
 class TorchBody(Body):
