@@ -770,6 +770,91 @@ def last_step_of_another_kind(slip):
     return forward, backward
 
 
+@family({"x": ("T",), "b": (3,), "a": (2,)}, ["b", "a"])
+def states_two_steps_back(slip):
+    """Kept from step to step, or in an array that begins with zeros; of one length the first step is the last."""
+
+    def forward(x, b, a):
+        x1 = x2 = y1 = y2 = 0.0
+        out = []
+        for v in x:
+            y = b[0] * v + b[1] * x1 + b[2] * x2 - a[0] * y1 - a[1] * y2
+            x2, x1, y2, y1 = x1, v, y1, y
+            out.append(y)
+        return np.array(out)
+
+    def backward(dout, x, b, a):
+        T = len(x)
+        y, before = np.zeros(T + 2), np.zeros(T + 2)
+        before[2:] = x
+        for n in range(T):
+            y[n + 2] = b @ np.array([x[n], before[n + 1], before[n]]) - a[0] * y[n + 1] - a[1] * y[n]
+        g, dx, db, da = np.zeros(T + 2), np.zeros(T + 2), np.zeros(3), np.zeros(2)
+        for n in range(T - 1, -1, -1):
+            g[n] = dout[n] - a[0] * g[n + 1] - a[1] * g[n + 2]
+            db += g[n] * np.array([x[n], before[n + 1], before[n + 1 if slip else n]])
+            da -= g[n] * np.array([y[n + 1], y[n + 1 if slip else n]])
+            dx[n + 2] += b[0] * g[n]
+            dx[n + 1] += b[1] * g[n]
+            dx[n] += b[2] * g[n]
+        return {"x": dx[2:], "b": db, "a": da}
+
+    return forward, backward
+
+
+@family({"x": ("T",), "a": (2,)}, ["a"])
+def steps_as_far_as_there_are_any(slip):
+    """What is written to a place in the arms of several branches is read again and again."""
+
+    def run(x, a):
+        y = np.zeros_like(x)
+        for n in range(len(x)):
+            y[n] = x[n]
+            if n >= 1:
+                y[n] -= a[0] * y[n - 1]
+            if n >= 2:
+                y[n] -= a[1] * y[n - 2]
+        return y
+
+    def backward(dout, x, a):
+        y, g, da, T = run(x, a), np.zeros_like(x), np.zeros(2), len(x)
+        for n in range(T - 1, -1, -1):
+            g[n] = dout[n]
+            if n + 1 < T:
+                g[n] -= a[0] * g[n + 1]
+            if n + 2 < T:
+                g[n] -= a[1] * g[n + 2]
+            if n >= 1:
+                da[0] -= g[n] * y[n if slip else n - 1]
+            if n >= 2:
+                da[1] -= g[n] * y[n - 2]
+        return {"x": g, "a": da}
+
+    return run, backward
+
+
+@family({"x": ("T",), "a": ()}, ["x", "a"], where="T >= 2")
+def given_two_steps_back(slip):
+    """What steps before have added to a place is read by its own step in several lines."""
+
+    def run(x, a):
+        y = np.zeros_like(x)
+        y[0], y[1] = x[0], x[1]
+        for t in range(2, len(x)):
+            y[t] = a * y[t - 1] * y[t - 2] + x[t]
+        return y
+
+    def backward(dout, x, a):
+        y, g, da = run(x, a), dout.copy(), 0.0
+        for t in range(len(x) - 1, 1, -1):
+            da += g[t] * y[t - 1] * y[t - 2]
+            g[t - 1] += a * g[t] * y[t - 1 if slip else t - 2]
+            g[t - 2] += a * g[t] * y[t - 1]
+        return {"x": g, "a": da}
+
+    return run, backward
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_prove_meets_loops_as_they_are_written(name):
     assert not _unproved(name, False)[1]
