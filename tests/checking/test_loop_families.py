@@ -855,6 +855,41 @@ def given_two_steps_back(slip):
     return run, backward
 
 
+@family({"x": ("T", "H"), "W": ("L", "H", "H"), "U": ("L", "H", "H")}, ["U"], where="L >= 1")
+def layers_by_a_function(slip):
+    """A list grows in a loop inside of a round: to the loop around it is new in each round."""
+
+    def layer(x, W, U):
+        hs, h = [], np.zeros(x.shape[1])
+        for t in range(len(x)):
+            h = np.tanh(x[t] @ W + h @ U)
+            hs.append(h)
+        return np.stack(hs)
+
+    def forward(x, W, U):
+        for k in range(len(W)):
+            x = layer(x, W[k], U[k])
+        return x
+
+    def backward(dout, x, W, U):
+        xs = [x]
+        for k in range(len(W)):
+            xs.append(layer(xs[-1], W[k], U[k]))
+        d, dW, dU = dout, np.zeros_like(W), np.zeros_like(U)
+        for k in reversed(range(len(W))):
+            sent, below = np.zeros(x.shape[1]), np.zeros_like(x)
+            for t in reversed(range(len(x))):
+                dz = (d[t] + sent) * (1 - xs[k + 1][t] ** 2)
+                dW[k] += np.outer(xs[k][t], dz)
+                if t > 0:
+                    dU[k] += np.outer(xs[k + 1][t if slip else t - 1], dz)
+                below[t], sent = W[k] @ dz, U[k] @ dz
+            d = below
+        return {"x": d, "W": dW, "U": dU}
+
+    return forward, backward
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_prove_meets_loops_as_they_are_written(name):
     assert not _unproved(name, False)[1]
@@ -1295,3 +1330,31 @@ def test_check_knows_that_the_first_of_what_accumulates_is_the_first_item_itself
         return {"x": dx}
 
     assert sb.check(forward, backward, shapes={"x": ("T", "D")}).scope != "all sizes"
+
+
+def running_logarithms(x):
+    out, s = np.zeros_like(x), -np.inf
+    for t in range(len(x)):
+        s = np.logaddexp(s, x[t])
+        out[t] = s
+    return out
+
+
+def test_a_sum_of_exponentials_begins_with_minus_infinity():
+    program = sb.trace(running_logarithms, {"x": ("T",)})
+    x = np.array([0.3, -1.0, 0.7])
+    np.testing.assert_allclose(evaluate(program, {"T": 3}, {"x": x})["out"], np.logaddexp.accumulate(x))
+
+
+def alignments(x):
+    a = np.full(x.shape, -np.inf)
+    a[0, 0] = x[0, 0]
+    for t in range(1, x.shape[0]):
+        for s in range(x.shape[1]):
+            a[t, s] = x[t, s] + (np.logaddexp(a[t - 1, s], a[t - 1, s - 1]) if s > 0 else a[t - 1, s])
+    return a[-1, -1]
+
+
+def test_no_equation_of_a_table_holds_minus_infinity():
+    with pytest.raises(SymbackpropError, match="minus infinity"):
+        sb.trace(alignments, {"x": ("T", "K")}, where="T >= 1, K >= 1")

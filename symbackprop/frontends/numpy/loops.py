@@ -46,6 +46,7 @@ from symbackprop.expression.build import (
     subtract,
     where,
 )
+from symbackprop.expression.program import symbols
 from symbackprop.expression.recurrence import blocks
 from symbackprop.expression.sizes import decided
 from symbackprop.frontends.numpy.array import SHARED, Array, Buffer, Journal, array, has_entry
@@ -816,6 +817,8 @@ class Loop:
             if self.session.is_carried(written):
                 raise self.stop()
             define_growing(self.session, found, after, self.index, line)
+            if MINUS_INFINITY in symbols(self.session.equations[-1].value):
+                raise self.stop("minus infinity in an array whose places are computed from each other")
         elif isinstance(found, State):
             if self.session.is_carried(value):
                 raise self.stop()
