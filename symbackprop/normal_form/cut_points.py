@@ -389,10 +389,7 @@ class CutPoints(Canonical):
 
     def vanishes_everywhere(self, gap: Poly) -> bool:
         """True if a difference is 0, as it stands or entry by entry along short or merged axes."""
-        if self.vanishes(gap) or (has_place(gap) and self.vanishes(by_position(self, gap))):
-            return True
-        aligned = in_line(self, gap) if self.clocks else gap
-        if aligned != gap and self.vanishes(aligned):
+        if self._vanishes_in_line(gap) or (has_place(gap) and self.vanishes(by_position(self, gap))):
             return True
         axes = []
         for index in gap.free:
@@ -401,7 +398,14 @@ class CutPoints(Canonical):
             axes += [[(index, v) for v in values]] if values else []
         if not axes or math.prod(map(len, axes)) > MOST_ENTRIES:
             return False
-        return all(self.vanishes(self.substitute(gap, dict(at))) for at in itertools.product(*axes))
+        return all(self._vanishes_in_line(self.substitute(gap, dict(at))) for at in itertools.product(*axes))
+
+    def _vanishes_in_line(self, gap: Poly) -> bool:
+        """True if a difference is 0, beside recurrences also once its sums run through the same steps."""
+        if self.vanishes(gap):
+            return True
+        aligned = in_line(self, gap) if self.clocks else gap
+        return aligned != gap and self.vanishes(aligned)
 
     # What varies freely.
 

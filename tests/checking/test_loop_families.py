@@ -770,6 +770,126 @@ def last_step_of_another_kind(slip):
     return forward, backward
 
 
+@family({"x": ("T",), "b": (3,), "a": (2,)}, ["b", "a"])
+def states_two_steps_back(slip):
+    """Kept from step to step, or in an array that begins with zeros; of one length the first step is the last."""
+
+    def forward(x, b, a):
+        x1 = x2 = y1 = y2 = 0.0
+        out = []
+        for v in x:
+            y = b[0] * v + b[1] * x1 + b[2] * x2 - a[0] * y1 - a[1] * y2
+            x2, x1, y2, y1 = x1, v, y1, y
+            out.append(y)
+        return np.array(out)
+
+    def backward(dout, x, b, a):
+        T = len(x)
+        y, before = np.zeros(T + 2), np.zeros(T + 2)
+        before[2:] = x
+        for n in range(T):
+            y[n + 2] = b @ np.array([x[n], before[n + 1], before[n]]) - a[0] * y[n + 1] - a[1] * y[n]
+        g, dx, db, da = np.zeros(T + 2), np.zeros(T + 2), np.zeros(3), np.zeros(2)
+        for n in range(T - 1, -1, -1):
+            g[n] = dout[n] - a[0] * g[n + 1] - a[1] * g[n + 2]
+            db += g[n] * np.array([x[n], before[n + 1], before[n + 1 if slip else n]])
+            da -= g[n] * np.array([y[n + 1], y[n + 1 if slip else n]])
+            dx[n + 2] += b[0] * g[n]
+            dx[n + 1] += b[1] * g[n]
+            dx[n] += b[2] * g[n]
+        return {"x": dx[2:], "b": db, "a": da}
+
+    return forward, backward
+
+
+@family({"x": ("T",), "a": (2,)}, ["a"])
+def steps_as_far_as_there_are_any(slip):
+    """What is written to a place in the arms of several branches is read again and again."""
+
+    def run(x, a):
+        y = np.zeros_like(x)
+        for n in range(len(x)):
+            y[n] = x[n]
+            if n >= 1:
+                y[n] -= a[0] * y[n - 1]
+            if n >= 2:
+                y[n] -= a[1] * y[n - 2]
+        return y
+
+    def backward(dout, x, a):
+        y, g, da, T = run(x, a), np.zeros_like(x), np.zeros(2), len(x)
+        for n in range(T - 1, -1, -1):
+            g[n] = dout[n]
+            if n + 1 < T:
+                g[n] -= a[0] * g[n + 1]
+            if n + 2 < T:
+                g[n] -= a[1] * g[n + 2]
+            if n >= 1:
+                da[0] -= g[n] * y[n if slip else n - 1]
+            if n >= 2:
+                da[1] -= g[n] * y[n - 2]
+        return {"x": g, "a": da}
+
+    return run, backward
+
+
+@family({"x": ("T",), "a": ()}, ["x", "a"], where="T >= 2")
+def given_two_steps_back(slip):
+    """What steps before have added to a place is read by its own step in several lines."""
+
+    def run(x, a):
+        y = np.zeros_like(x)
+        y[0], y[1] = x[0], x[1]
+        for t in range(2, len(x)):
+            y[t] = a * y[t - 1] * y[t - 2] + x[t]
+        return y
+
+    def backward(dout, x, a):
+        y, g, da = run(x, a), dout.copy(), 0.0
+        for t in range(len(x) - 1, 1, -1):
+            da += g[t] * y[t - 1] * y[t - 2]
+            g[t - 1] += a * g[t] * y[t - 1 if slip else t - 2]
+            g[t - 2] += a * g[t] * y[t - 1]
+        return {"x": g, "a": da}
+
+    return run, backward
+
+
+@family({"x": ("T", "H"), "W": ("L", "H", "H"), "U": ("L", "H", "H")}, ["U"], where="L >= 1")
+def layers_by_a_function(slip):
+    """A list grows in a loop inside of a round: to the loop around it is new in each round."""
+
+    def layer(x, W, U):
+        hs, h = [], np.zeros(x.shape[1])
+        for t in range(len(x)):
+            h = np.tanh(x[t] @ W + h @ U)
+            hs.append(h)
+        return np.stack(hs)
+
+    def forward(x, W, U):
+        for k in range(len(W)):
+            x = layer(x, W[k], U[k])
+        return x
+
+    def backward(dout, x, W, U):
+        xs = [x]
+        for k in range(len(W)):
+            xs.append(layer(xs[-1], W[k], U[k]))
+        d, dW, dU = dout, np.zeros_like(W), np.zeros_like(U)
+        for k in reversed(range(len(W))):
+            sent, below = np.zeros(x.shape[1]), np.zeros_like(x)
+            for t in reversed(range(len(x))):
+                dz = (d[t] + sent) * (1 - xs[k + 1][t] ** 2)
+                dW[k] += np.outer(xs[k][t], dz)
+                if t > 0:
+                    dU[k] += np.outer(xs[k + 1][t if slip else t - 1], dz)
+                below[t], sent = W[k] @ dz, U[k] @ dz
+            d = below
+        return {"x": d, "W": dW, "U": dU}
+
+    return forward, backward
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_prove_meets_loops_as_they_are_written(name):
     assert not _unproved(name, False)[1]
@@ -1210,3 +1330,31 @@ def test_check_knows_that_the_first_of_what_accumulates_is_the_first_item_itself
         return {"x": dx}
 
     assert sb.check(forward, backward, shapes={"x": ("T", "D")}).scope != "all sizes"
+
+
+def running_logarithms(x):
+    out, s = np.zeros_like(x), -np.inf
+    for t in range(len(x)):
+        s = np.logaddexp(s, x[t])
+        out[t] = s
+    return out
+
+
+def test_a_sum_of_exponentials_begins_with_minus_infinity():
+    program = sb.trace(running_logarithms, {"x": ("T",)})
+    x = np.array([0.3, -1.0, 0.7])
+    np.testing.assert_allclose(evaluate(program, {"T": 3}, {"x": x})["out"], np.logaddexp.accumulate(x))
+
+
+def alignments(x):
+    a = np.full(x.shape, -np.inf)
+    a[0, 0] = x[0, 0]
+    for t in range(1, x.shape[0]):
+        for s in range(x.shape[1]):
+            a[t, s] = x[t, s] + (np.logaddexp(a[t - 1, s], a[t - 1, s - 1]) if s > 0 else a[t - 1, s])
+    return a[-1, -1]
+
+
+def test_no_equation_of_a_table_holds_minus_infinity():
+    with pytest.raises(SymbackpropError, match="minus infinity"):
+        sb.trace(alignments, {"x": ("T", "K")}, where="T >= 1, K >= 1")

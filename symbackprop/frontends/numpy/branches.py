@@ -164,6 +164,8 @@ class Branch:
             buffer.doubt = a["doubt"] or b["doubt"]
             if a["version"] != old["version"] or b["version"] != old["version"]:
                 buffer.version = a["version"] + b["version"] + 1
+            if self.session.loops and not self.session.arms:
+                self.session.loops[-1].name_place(buffer)
 
     def _merged_items(self, first: Items, second: Items, owner: Any) -> Items:
         kind = type(owner).__name__

@@ -199,7 +199,8 @@ class Items:
             return result
 
         buffer = Buffer((self._length(rounds), *like.axes), content, like.buffer.dtype)
-        buffer.born = 0  # for the journal of the loop it is there before
+        loop = next(loop for loop in self.session.loops if loop.index is self.index)
+        buffer.born = loop.journal.start - 1  # for the journal of that loop it is there before, for those around it not
         return Array(buffer)
 
     @property

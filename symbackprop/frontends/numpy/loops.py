@@ -46,6 +46,7 @@ from symbackprop.expression.build import (
     subtract,
     where,
 )
+from symbackprop.expression.program import symbols
 from symbackprop.expression.recurrence import blocks
 from symbackprop.expression.sizes import decided
 from symbackprop.frontends.numpy.array import SHARED, Array, Buffer, Journal, array, has_entry
@@ -394,7 +395,7 @@ class Loop:
             self._hold(place, grows)
         self.stand_ins = {}
         for place, (tensor, old) in self.carried.items():
-            content = self.found[place].found if place in self.found else entry(tensor)
+            content = self._as_found_by_name(place) if place in self.found else entry(tensor)
             if isinstance(place, Buffer):
                 place.changes()
                 place.content = place.unsettled = content
@@ -418,6 +419,37 @@ class Loop:
             self._hold(place, self._unsettled(place if isinstance(place, str) else str(place[1])))
         for key, held in self.held.items():
             put(self.heap.objects[key], held)
+
+    def _as_found_by_name(self, place: Any) -> Content:
+        """What a round finds at such a place; what rounds before have added to what it reads gets a name."""
+        found = self.found[place]
+        if not isinstance(found, Scattered) or (axis := found.axis) is None:
+            return found.found
+        found.named.clear()
+
+        def content(indices: tuple[Expr, ...]) -> Expr:
+            value, at = found.found(indices), reduced(indices[axis])
+            known = found.named.pop(at, None)
+            if known is not None and known[0] in self.session.values:  # it may have been in a pass that was undone
+                found.named[at] = known
+                return value
+            value = found.found(indices)
+            if free_indices(at) != {self.index}:
+                return value
+
+            def row(rest: tuple[Expr, ...]) -> Expr:
+                return found.found((*rest[:axis], at, *rest[axis:]))
+
+            shape = tuple(n for k, n in enumerate(found.unknown.shape) if k != axis)
+            whole = row(places_of(axis_indices(shape)))
+            if isinstance(whole, Entry) or self.session.is_carried(whole):
+                return value
+            hint = f"{self._name_of(place)}_found"
+            tensor = self.session.define(shape, row, found.unknown.kind, None, self.session.line(), hint=hint)
+            found.named[at] = tensor, self.session.rounds.get(tensor, ())
+            return found.found(indices)
+
+        return content
 
     def _hold(self, place: Any, value: Any) -> None:
         """Let a name, or a place of an object, hold this before the round."""
@@ -590,6 +622,33 @@ class Loop:
             if place in crossed or not self._is_simple(values[place], olds[place]):
                 found[place] = values[place]
         return found
+
+    def name_place(self, buffer: Buffer) -> None:
+        """Name what the round has written to its place of a growing array, once arms of a branch have: it may be read
+        again and again."""
+        found = self.found.get(buffer)
+        if not isinstance(found, Growing):
+            return
+        content, axis, place, fixed = buffer.content, found.axis, found.place, dict(found.rows)
+        value = content(found.at((*(own := axis_indices(buffer.shape))[:axis], place, *own[axis + 1 :])))
+        if isinstance(value, Entry) or not has_entry(value) or self.session.is_carried(value):
+            return
+        shape = tuple(n for k, n in enumerate(buffer.shape) if k != axis and k not in fixed)
+
+        def in_place(at: tuple[Expr, ...]) -> Expr:
+            here = found.in_rows((*at[: found.own_axis], place, *at[found.own_axis :]))
+            return content(here)
+
+        line = self.session.line()
+        tensor = self.session.define(shape, in_place, buffer.kind, None, line, hint=f"{found.tensor.name}_next")
+        rounds = self.session.rounds.get(tensor, ())
+
+        def named(indices: tuple[Expr, ...]) -> Expr:
+            at = tuple(reduced(i) for k, i in enumerate(indices) if k != axis and k not in fixed)
+            here = multiply(*(holds("==", indices[k], p) for k, p in ((axis, place), *found.rows)))
+            return where(here, Entry(tensor, (*rounds, *at)), content(indices))
+
+        buffer.content = buffer.unsettled = named
 
     def _read(self, value: Expr) -> set[Tensor]:
         """The tensors that a value is computed from, also by way of what loops inside this one leave."""
@@ -764,6 +823,8 @@ class Loop:
             if self.session.is_carried(written):
                 raise self.stop()
             define_growing(self.session, found, after, self.index, line)
+            if MINUS_INFINITY in symbols(self.session.equations[-1].value):
+                raise self.stop("minus infinity in an array whose places are computed from each other")
         elif isinstance(found, State):
             if self.session.is_carried(value):
                 raise self.stop()

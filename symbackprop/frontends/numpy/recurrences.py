@@ -13,7 +13,7 @@ States and growing arrays are recurrences of the program (`expression.recurrence
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from symbackprop.expression.build import (
     MINUS_ONE,
@@ -106,6 +106,11 @@ class Growing:
     before: Content
     rows: tuple[tuple[int, Expr], ...] = ()
 
+    @property
+    def own_axis(self) -> int:
+        """Which axis of the tensor that is, but for those of loops around."""
+        return self.axis - sum(k < self.axis for k, _ in self.rows)
+
     def found(self, indices: Indices) -> Expr:
         """What a round finds."""
         at = indices[self.axis]
@@ -166,6 +171,7 @@ class Scattered:
 
     Args:
         unknown: stands for entries of which no round is told.
+        named: by place, what this round finds there, where that has a name.
     """
 
     unknown: Tensor
@@ -173,12 +179,22 @@ class Scattered:
     index: Index
     before: Content
     additions: tuple[Addition, ...]
+    named: dict[Expr, tuple[Tensor, tuple[Index, ...]]] = field(default_factory=dict, compare=False)
+
+    @property
+    def axis(self) -> int | None:
+        """The axis along which rounds add, if it is one alone."""
+        axes = {a.axis for a in self.additions}
+        return axes.pop() if len(axes) == 1 else None
 
     def found(self, indices: Indices) -> Expr:
         """What a round finds."""
         at = [indices[a.axis] for a in self.additions]
         if any(isinstance(i, Index) and not i.uid for i in at):
             return Entry(self.unknown, tuple(map(reduced, indices)))
+        if self.axis is not None and (known := self.named.get(reduced(indices[self.axis]))) is not None:
+            tensor, rounds = known
+            return Entry(tensor, (*rounds, *(reduced(i) for k, i in enumerate(indices) if k != self.axis)))
         return self._added(indices, self.index)
 
     def left(self, indices: Indices) -> Expr:
@@ -287,7 +303,7 @@ def _within_the_loop(session: Session, after: Content, places: Indices) -> Conte
 def define_growing(session: Session, array: Growing, written: Content, index: Index, line: int | None) -> None:
     """array[p] = what the round that writes p writes, where there is one, else what stood there before."""
     indices = axis_indices(array.tensor.shape)
-    count, axis = len(array.outer), array.axis - sum(k < array.axis for k, _ in array.rows)
+    count, axis = len(array.outer), array.own_axis
     outer, own = indices[:count], indices[count:]
     here = own[axis]
     base = reduced(substitute(array.place, {index: ZERO}))

@@ -49,6 +49,7 @@ from symbackprop.expression.sympy_bridge import PI
 from symbackprop.frontends.numpy.array import Array, has_entry
 from symbackprop.frontends.numpy.dtypes import is_finite
 from symbackprop.frontends.numpy.elementwise import compared, elementwise, into, joint_type_of, truth
+from symbackprop.frontends.numpy.infinity import MINUS_INFINITY
 from symbackprop.frontends.numpy.masked import Masked, Places, elementwise_masked
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
@@ -289,9 +290,15 @@ def _stop_gradient(x: Any) -> Any:
     return elementwise(_call(STOP_GRADIENT), x, nonlinear=False)
 
 
+def _log_add_exp(a: Expr, b: Expr) -> Expr:
+    if MINUS_INFINITY in (a, b):  # the other one
+        return where(_below(a, b), b, a)
+    return _log(add(_exp(a), _exp(b)))
+
+
 @implements("logaddexp")
 def _logaddexp(left: Any, right: Any) -> Any:
-    return elementwise(lambda a, b: _log(add(_exp(a), _exp(b))), left, right, name="logaddexp")
+    return elementwise(_log_add_exp, left, right, name="logaddexp")
 
 
 @implements("arctan2", "atan2")
