@@ -56,6 +56,7 @@ from symbackprop.checking.refute import (
 from symbackprop.checking.rounded_constants import ROUNDING, rounded_to, without_rounding
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.threshold_points import sites
+from symbackprop.checking.user_lines import numbered
 from symbackprop.checking.verdict import CuredLine, Verdict
 from symbackprop.errors import (
     BudgetError,
@@ -605,7 +606,8 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
     notes += _symmetric_inputs(goal.traced)
     cured = cured_lines(goal.traced.backward, goal.called, cause.lines) if cause else ()
     names = _unknown_to_the_user(goal)
-    cured = tuple(line for line in cured if not names & _identifiers(line.text))
+    strange = names - numbered(goal.called)
+    cured = tuple(line for line in cured if not strange & _identifiers(line.text))
     return goal.with_names(
         Verdict(
             "REFUTED",
@@ -723,4 +725,4 @@ def _cause(goal: ProofGoal, wrong: list[str], found: Counterexample, budget: Bud
         with alarm(budget.left + BEYOND) if not is_counted() else nullcontext():
             return diagnoses(case, budget)
     except (Exception, OutOfTime):  # the refutation stands, whatever becomes of the search for its cause
-        return None
+        return Diagnosis(case.suspected[0]) if case.suspected else None

@@ -16,6 +16,7 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -306,13 +307,10 @@ class _Finder:
     def _places(self, layer: Any, name: str) -> Iterator[Path]:
         """Where a layer keeps a parameter; several places that hold the same array are all told."""
         *before, leaf = name.split(".")
-        holder = layer
-        try:
-            for step in before:
-                holder = _step(holder, step)
-        except (AttributeError, KeyError, IndexError, ValueError, TypeError):
+        prefix = _reached(layer, before)
+        if prefix is None:
             return
-        prefix = tuple(int(s) if s.isdigit() else s for s in before)
+        holder = _at(layer, prefix)
         if isinstance(holder, list) and leaf.isdigit():
             first: Path | None = (int(leaf),)
         else:
@@ -326,12 +324,10 @@ class _Finder:
                 yield path
 
     def _candidates(self, holder: Any, leaf: str) -> Iterator[Path]:
-        for path in ((leaf,), *(((a, leaf)) for a, v in _attributes(holder).items() if isinstance(v, dict))):
+        for path in ((leaf,), *((a, leaf) for a in _groups(holder))):
             try:
                 held = _at(holder, path)
             except (AttributeError, KeyError, IndexError, TypeError, ValueError):
-                if path == (leaf,) and _is_read(holder, leaf):  # set by whoever uses the layer, before it runs
-                    yield path
                 continue
             if callable(held) and not hasattr(held, "__dict__"):
                 continue
@@ -339,9 +335,14 @@ class _Finder:
                 yield path
             else:
                 yield from ((*path, h) for h in HELD if isinstance(getattr(held, h, None), (np.ndarray, float, int)))
+        if not hasattr(holder, leaf) and _is_read(holder, leaf):  # set by whoever uses the layer, before it runs
+            yield (leaf,)
 
     def _unfound(self, layer: Any, name: str) -> MalformedError:
-        dictionaries = [f"{self.name}.{a}[{name!r}]" for a, v in _attributes(layer).items() if isinstance(v, dict)]
+        groups = _groups(layer).items()
+        dictionaries = [
+            f"{self.name}.{a}[{name!r}]" if isinstance(v, dict) else f"{self.name}.{a}.{name}" for a, v in groups
+        ]
         looked = [f"an argument of {self.forward}", f"{self.name}.{name}", *dictionaries]
         return MalformedError(f"{name} was not found in {self.name}", evidence=[f"looked for:  {', '.join(looked)}"],
                               help="name an argument of its forward, or a parameter as the layer calls it")  # fmt: skip
@@ -627,7 +628,9 @@ class _Finder:
 
     def _gradient_places(self, plan: _Plan, layer: Any, name: str) -> Iterator[Path]:
         *before, leaf = name.split(".")
-        prefix = tuple(int(s) if s.isdigit() else s for s in before)
+        prefix = _reached(layer, before)
+        if prefix is None:
+            return
         names = (f"d{leaf}", f"d_{leaf}", f"grad_{leaf}", f"{leaf}_grad", f"g{leaf}", f"grad{leaf}", f"d{leaf.lower()}",
                  f"{leaf}grad", f"delta_{leaf}", f"{leaf}_gradient", f"gradient_{leaf}", f"nabla_{leaf}")  # fmt: skip
         places = plan.places.get(name, ())
@@ -645,12 +648,13 @@ class _Finder:
             for attribute, value in _attributes(owner).items():
                 if isinstance(value, list) and value is not holder and "grad" in attribute.lower():
                     yield (*prefix[:-1], attribute, int(leaf))
-        for attribute, value in _attributes(holder).items():
-            if isinstance(value, dict) and "cache" not in attribute:
-                if "grad" in attribute.lower() or attribute.lower().startswith("d"):
+        for attribute in _groups(holder):
+            if "cache" not in attribute:
+                if _says_gradient(attribute):
                     yield (*prefix, attribute, leaf)
                 yield from ((*prefix, attribute, n) for n in names)
-            elif isinstance(value, list) and "grad" in attribute.lower():  # params and grads, side by side
+        for attribute, value in _attributes(holder).items():
+            if isinstance(value, list) and "grad" in attribute.lower():  # params and grads, side by side
                 for place in places:
                     if isinstance(place[-1], int):
                         yield (*prefix, attribute, place[-1])
@@ -703,9 +707,13 @@ def _names_gradient(key: str, name: str) -> bool:
 
 def _parameter_name(layer: Any, path: Path) -> str:
     """The name of what an instance holds there: "W", "fc1.W", without the dictionary or the object that it is in."""
-    steps = [s for k, s in enumerate(path[:-1]) if not isinstance(_at(layer, path[: k + 1]), dict)]
-    last = path[-1]
-    if steps and last in HELD and not isinstance(_at(layer, path[:-1]), (dict, list, tuple)):
+    steps = [s for k, s in enumerate(path[:-1]) if path[k] not in _groups(_at(layer, path[:k]))]
+    last, holder = path[-1], _at(layer, path[:-1])
+    if (
+        steps
+        and last in HELD
+        and not (isinstance(holder, (dict, list, tuple, SimpleNamespace)) or _runs_forward(holder))
+    ):
         return ".".join(map(str, steps))
     return ".".join(map(str, (*steps, last)))
 
@@ -748,6 +756,35 @@ def _upstream(output: Any) -> Any:
 
 def _attributes(value: Any) -> dict[str, Any]:
     return dict(vars(value)) if hasattr(value, "__dict__") and not isinstance(value, type) else {}
+
+
+def _groups(holder: Any) -> dict[str, Any]:
+    """What an object keeps its parameters, its gradients or its layers in by name: dictionaries and namespaces."""
+    found = {a: v for a, v in _attributes(holder).items() if isinstance(v, (dict, SimpleNamespace))}
+    return dict(sorted(found.items(), key=lambda item: _says_gradient(item[0])))
+
+
+def _says_gradient(attribute: str) -> bool:
+    """True if what has such a name keeps gradients."""
+    return "grad" in attribute.lower() or attribute.lower().startswith("d") or attribute == "g"
+
+
+def _reached(layer: Any, steps: Sequence[str]) -> Path | None:
+    """The path that a dotted name leads along: attributes, places of lists, and keys of what groups layers."""
+    path: Path = ()
+    for step in steps:
+        holder = _at(layer, path)
+        ways: tuple[Path, ...] = ((int(step) if step.isdigit() else step,), *((a, step) for a in _groups(holder)))
+        way = next((w for w in ways if _held(holder, w) is not None), None)
+        if way is None:
+            return None
+        path = (*path, *way)
+    return path
+
+
+def _runs_forward(holder: Any) -> bool:
+    """True for a layer, False for a parameter object, which may have a backward method too."""
+    return is_layer(holder) and any(callable(getattr(type(holder), n, None)) for n in FORWARD)
 
 
 def _is_read(holder: Any, name: str) -> bool:

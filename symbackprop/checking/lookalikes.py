@@ -49,6 +49,7 @@ INFINITE = 1e6  # what is larger stands for infinity, and everything else is sma
 PLAIN = 1e-6  # a relative difference that is no rounding
 TINY = 1e-250  # less is as good as 0: products of many factors run out of range there
 NOISE = 1e-14  # what rounding leaves of ordinary numbers that cancel
+SMALL = 16.0  # that inputs are divided by
 FAINT = 1e-8  # sums of numbers that may be what is left of ordinary ones, without digits
 SAME = 10 * TOLERANCE  # relative: of sums
 SCALE = 0.5  # of inputs: functions that level off, stacked, leave no digits where numbers are large
@@ -528,6 +529,12 @@ def mostly_positive(point: Point, question: Question, rng: np.random.Generator) 
     """A point with mostly positive inputs, where more of a rectified net is alive."""
     inputs = {t: _mostly_positive(t, a, question, rng) for t, a in point.inputs.items()}
     return replace(point, inputs=inputs)
+
+
+def small(point: Point, question: Question) -> Point:
+    """A point with small inputs, where less of an exponential is saturated."""
+    free = {t for t, a in point.inputs.items() if a.dtype.kind == "f" and t not in question.forward.known}
+    return replace(point, inputs={t: a / SMALL if t in free else a for t, a in point.inputs.items()})
 
 
 def _mostly_positive(

@@ -7,6 +7,7 @@ shown with an arrow. These are claims: nothing here has been proved. Main name: 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -102,6 +103,13 @@ def told_apart(called: Mapping[str, str], program: Program, *expressions: Expr) 
         if len(used.intersection(values)) > 1:
             names |= {value: f"{name}_{k}" for k, value in enumerate(values, 1)}
     return names
+
+
+def numbered(called: Mapping[str, str]) -> set[str]:
+    """What `told_apart` may call tensors: z_2 is the second z, whatever the program has under this name. Parts of
+    lines without a name of the user's are called t_2."""
+    several = Counter(called.values())
+    return {f"{name}_{k}" for name, count in several.items() if name != "t" for k in range(1, count + 1) if count > 1}
 
 
 def _size(expr: Expr) -> int:

@@ -85,6 +85,7 @@ class Vectors:
         self._touched: frozenset[Tensor] = frozenset()
         self._memo: dict[Expr, tuple[Numbers, Axes]] = {}
         self._order: dict[Index, int] = {TRIAL: -1}
+        self._of_steps: dict[tuple[Expr, tuple[tuple[Index, int], ...]], Expr] = {}
 
     def run(self, equations: Iterable[Equation]) -> None:
         """Give every equation's tensor its value, in order; those that have one keep it.
@@ -170,7 +171,10 @@ class Vectors:
                 continue
             at = dict(zip(clocks[equation.tensor].axes, steps, strict=True))
             rest = tuple(i for k, i in enumerate(equation.indices) if k not in at)
-            value = self.over(substitute(equation.value, {equation.indices[k]: number(n) for k, n in at.items()}), rest)
+            here = equation.value, tuple((equation.indices[k], n) for k, n in at.items())
+            if here not in self._of_steps:  # for other values a step reads the same entries
+                self._of_steps[here] = substitute(equation.value, {i: number(n) for i, n in here[1]})
+            value = self.over(self._of_steps[here], rest)
             if tried and value.ndim == len(rest):
                 value = np.broadcast_to(value, (count, *value.shape))
             places = tuple(at.get(k, slice(None)) for k in range(len(equation.indices)))

@@ -87,3 +87,136 @@ def test_a_kernel_that_is_not_flipped():
     assert verdict.wrong == ("x",)
     assert "w must be read backwards along axis 0: a kernel that slides is flipped" in verdict.diagnosis
     assert "(proved)" in str(verdict)
+
+
+def distance(x, y, w):
+    return w * (x - y) ** 2
+
+
+def distance_backward(dout, x, y, w):
+    g = 2 * dout * w * (x - y)
+    return {"x": g, "y": g, "w": dout * (x - y) ** 2}
+
+
+def test_one_array_that_is_the_gradient_of_one_input_alone_is_not_mended_for_both():
+    verdict = sb.check(distance, distance_backward, shapes={"x": ("N",), "y": ("N",), "w": ("N",)})
+    assert verdict.wrong == ("y",)
+    assert verdict.diagnosis == "y: a factor -1 is missing: the sign is wrong" and verdict.cure == "dy[n] = -dx[n]"
+
+
+def slanted(s, slope):
+    T = s.shape[0]
+    t = np.arange(T)
+    z = s + slope * (t[None, :] - t[:, None])
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    return p / p.sum(axis=1, keepdims=True)
+
+
+def slanted_backward(dout, s, slope):
+    t, p = np.arange(s.shape[0]), slanted(s, slope)
+    ds = p * (dout - (dout * p).sum(axis=1, keepdims=True))
+    return {"s": ds, "slope": (ds * (t[:, None] - t[None, :])).sum()}
+
+
+def test_a_wrong_sign_is_said_before_what_comes_to_the_same():
+    verdict = sb.check(slanted, slanted_backward, shapes={"s": ("T", "T"), "slope": ()})
+    assert verdict.wrong == ("slope",) and verdict.diagnosis.endswith("a factor -1 is missing: the sign is wrong")
+
+
+def contrast(a, b):
+    z = a @ b.T / 0.07
+    z = z - z.max(axis=1, keepdims=True)
+    return -np.mean(np.diag(z - np.log(np.exp(z).sum(axis=1, keepdims=True))))
+
+
+def contrast_backward(a, b):
+    z = a @ b.T / 0.07
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    d = p / p.sum(axis=1, keepdims=True)
+    d = (d - np.eye(len(a))) / (0.07 * len(a))
+    return {"a": d @ b, "b": d @ a}
+
+
+def test_a_fault_is_found_where_most_points_are_saturated():
+    verdict = sb.check(contrast, contrast_backward, shapes={"a": ("N", "D"), "b": ("N", "D")})
+    assert verdict.wrong == ("b",) and verdict.diagnosis.endswith("two indices of d are swapped")
+
+
+def negatives(v, U, k):
+    loss = 0.0
+    for i in range(len(k)):
+        loss -= np.log(1 - 1 / (1 + np.exp(-U[k[i]] @ v)))
+    return loss
+
+
+def negatives_backward(v, U, k, slip):
+    dv, dU = np.zeros_like(v), np.zeros_like(U)
+    for i in range(len(k)):
+        z = 1 / (1 + np.exp(-U[k[i]] @ v))
+        dv += U[k[i]] * (1 - z if slip == "complement" else z)
+        if slip == "overwritten":
+            dU[k[i]] = v * z
+        else:
+            dU[k[i]] += v * z
+    return {"v": dv, "U": dU}
+
+
+@pytest.mark.parametrize(
+    ("slip", "words"),
+    [
+        pytest.param(
+            "overwritten",
+            "an assignment overwrites what stands there already: += belongs there",
+            marks=pytest.mark.slow,
+        ),
+        ("complement", "z[i] belongs where 1 - z[i] stands"),
+    ],
+)
+def test_slips_where_a_loop_adds_up(slip, words):
+    shapes = {"v": ("D",), "U": ("V", "D"), "k": ("K",)}
+    verdict = sb.check(negatives, negatives_backward, shapes=shapes, assume={"k": "labels:V"}, fixed={"slip": slip})
+    assert verdict.status == "REFUTED" and verdict.diagnosis.endswith(words), verdict
+
+
+def fused(x, r):
+    h = x + r
+    return np.tanh(h) * h, h
+
+
+def fused_backward(dout, x, r):
+    h = x + r
+    t = np.tanh(h)
+    dh = dout[0] * (t + h * (1 - t * t))
+    return {"x": dh, "r": dh}
+
+
+def test_the_upstream_gradient_of_a_second_output_is_missed():
+    verdict = sb.check(fused, fused_backward, shapes={"x": ("N", "D"), "r": ("N", "D")})
+    assert verdict.wrong == ("x", "r") and verdict.diagnosis.endswith("the term dout_2[n,d] is missing")
+
+
+def gated(x, a, W):
+    h, hs = np.zeros(W.shape[0]), np.empty((len(x), W.shape[0]))
+    for t in range(len(x)):
+        h = a * h + (1 - a) * np.tanh(x[t] + h @ W)
+        hs[t] = h
+    return hs
+
+
+def gated_backward(dout, x, a, W):
+    hs = gated(x, a, W)
+    dx, dW, dh = np.zeros_like(x), np.zeros_like(W), np.zeros_like(a)
+    for t in reversed(range(len(x))):
+        before = hs[t - 1] if t > 0 else np.zeros_like(a)
+        dh = dh + dout[t]
+        dz = dh * (1 - a) * (1 - np.tanh(x[t] + before @ W) ** 2)
+        dx[t] = dz
+        dW += np.outer(before, dz)
+        dh = dz @ W.T
+    return {"x": dx, "W": dW}
+
+
+@pytest.mark.slow
+def test_a_gate_that_sends_nothing_back_is_a_missing_path_for_every_length():
+    verdict = sb.check(gated, gated_backward, shapes={"x": ("T", "H"), "a": ("H",), "W": ("H", "H")})
+    assert verdict.wrong == ("x", "W") and "is missing" in verdict.diagnosis and "no proof" not in verdict.diagnosis

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections import OrderedDict
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -708,3 +710,59 @@ def test_lengths_that_are_multiples_of_each_other_stay_so_where_symbols_stand_fo
     assert verdict.subject.count("stages.0.inner.gate.") == 3, verdict.subject
     long = replace(verdict, notes=("took for its parameters: " + ", ".join(f"W{k} is Model.W{k}" for k in range(99)),))
     assert len(str(long).splitlines()[-1]) < 420 and str(long).endswith("(Verdict.notes has all of it)")
+
+
+class Pointwise:
+    """Layers by name: in a dictionary, or in a namespace; so are the parameters, and the gradients of some."""
+
+    def __init__(self, width, held=dict):
+        self.layers = held(first=Shift(width), second=Shift(width))
+
+    def forward(self, x):
+        for name in ("first", "second"):
+            x = self.named(name).forward(x)
+        return x
+
+    def backward(self, dout):
+        for name in ("second", "first"):
+            dout = self.named(name).backward(dout)
+        return dout
+
+    def named(self, name):
+        return self.layers[name] if isinstance(self.layers, dict) else getattr(self.layers, name)
+
+
+class Shift:
+    wrong = False
+
+    def __init__(self, width):
+        self.p, self.g = SimpleNamespace(w=np.ones(width)), SimpleNamespace()
+
+    def forward(self, x):
+        self.x = x
+        return x * self.p.w
+
+    def backward(self, dout):
+        self.g.w = (dout * (1 if self.wrong else self.x)).sum(0)
+        return dout * self.p.w
+
+
+class WrongShift(Shift):
+    wrong = True
+
+
+BY_NAME = {"x": ("N", "D"), "first.w": ("D",), "second.w": ("D",)}
+
+
+@pytest.mark.parametrize("held", [dict, OrderedDict, SimpleNamespace])
+def test_layers_and_parameters_are_found_in_dictionaries_and_namespaces(held):
+    verdict = sb.check(Pointwise, shapes=BY_NAME, fixed={"held": held})
+    assert verdict.subject.endswith(": x, first.w, second.w") and verdict.for_all_sizes, verdict
+    assert any("first.w is Pointwise.layers.first.p.w" in note for note in verdict.notes)
+    assert any("of first.w Pointwise.layers.first.g.w" in note for note in verdict.notes)
+    assert sb.check(Pointwise(3, held), shapes={"x": ("N", "D")}).subject == verdict.subject
+
+
+def test_a_parameter_in_a_namespace_is_no_attribute_that_nobody_reads():
+    verdict = sb.check(WrongShift, shapes={"x": ("N", "D"), "w": ("D",)})
+    assert verdict.status == "REFUTED" and verdict.wrong == ("w",)

@@ -40,11 +40,13 @@ class Diagnosis:
         words: what is wrong.
         text: the gradient as it would be right, "" if no short cure was proved.
         lines: equations of the backward pass as they would be right, if the cure changes some.
+        alone: whether the words say what to write, in whatever names the cure is.
     """
 
     words: str
     text: str = ""
     lines: tuple[Equation, ...] = ()
+    alone: bool = False
 
 
 def compared(comparison: Comparison, wrong: Sequence[str]) -> Iterator[Diagnosis]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -42,8 +43,17 @@ class CutFault:
     factor: Expr = ONE
 
 
-def cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutFault | None:
+def cut_fault(case: Refuted, trials: Trials) -> CutFault | None:
     """Where the backward pass leaves the derivation, as far as numbers tell."""
+    if trials not in _FOUND:  # several searches ask
+        _FOUND[trials] = _cut_fault(case, trials, case.own_lines)
+    return _FOUND[trials]
+
+
+_FOUND: WeakKeyDictionary[Trials, CutFault | None] = WeakKeyDictionary()
+
+
+def _cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutFault | None:
     found = _likenesses(case, lines)
     leads = set(found)
     for line in reversed(lines):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -26,9 +27,9 @@ from symbackprop.checking.diagnosis.other_forward import of_another_forward
 from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
 from symbackprop.checking.diagnosis.skipped_lines import skipped_lines
 from symbackprop.checking.other_rounds import Names, renamed
-from symbackprop.checking.proof_search import WRITTEN_OUT, Strategy, search_proof
+from symbackprop.checking.proof_search import EXPLICIT, WRITTEN_OUT, Strategy, search_proof
 from symbackprop.checking.sample_points import Sampler
-from symbackprop.checking.user_lines import with_parts
+from symbackprop.checking.user_lines import numbered, with_parts
 from symbackprop.errors import SymbackpropError, UnsupportedError
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import (
@@ -68,11 +69,12 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
     for name in case.wrong:
         if case.question.pairs[name][0] not in case.gradient.cotangents:
             return Diagnosis(f"{name}: the output does not depend on {name}, so its gradient is 0", f"d{name} = 0")
+    case = _apart(case)
     try:
         trials = Trials(case)
     except UnsupportedError:
         return _first(itertools.chain(of_another_forward(case, _points(case), budget), _compared(case, budget)))
-    fault = cut_fault(case, trials, case.own_lines) if len(case.own_lines) > LONG or _has_rounds(case) else None
+    fault = cut_fault(case, trials) if len(case.own_lines) > LONG or _has_rounds(case) else None
     if fault is not None and len(case.own_lines) <= LONG:
         if skipped_lines(case.traced.ran, [fault.line.tensor]).lines:
             cause = next(_in_other_rounds(case, fault, budget), None)
@@ -108,7 +110,7 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
                 fallback = cause
     if fault is not None:
         return fallback or cause
-    fault = cut_fault(case, trials, case.own_lines) if not case.set_aside and case.formula is None else None
+    fault = cut_fault(case, trials) if not case.set_aside and case.formula is None else None
     if fault is not None:
         cause = _between_cuts(case, trials, fault, budget)
         if cause.text and not case.unknown(cause.text):
@@ -116,6 +118,27 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
                 return cause
             return replace(cause, words=f"{fallback.words}; {cause.words}")
     return fallback or _each(case, budget) or located(case, trials, own)
+
+
+def _apart(case: Refuted) -> Refuted:
+    """The same with lines of their own for wrong gradients that are returned for other inputs too: of `return g, g`
+    one may be right, and no edit of g makes the other one so."""
+    claimed, backward = case.traced.gradients, case.traced.backward
+    lines, users = backward.by_tensor, Counter(claimed.values())
+    taken = {t.name for t in (*backward.tensors, *case.sides.derived.tensors)}
+    own: dict[str, Equation] = {}
+    for name in case.wrong:
+        line = lines.get(claimed[name])
+        if line is not None and users[line.tensor] > 1:
+            called = next(n for n in (f"d{name}", f"d{name}_returned", f"d{name}_of_it") if n not in taken)
+            tensor = Tensor(called, line.tensor.shape, line.tensor.kind)
+            own[name] = Equation(tensor, line.indices, line.left, name)
+    if not own:
+        return case
+    backward = replace(backward, equations=(*backward.equations, *own.values()))
+    gradients = {**claimed, **{name: line.tensor for name, line in own.items()}}
+    sides = case.sides.edited(case.sides.derived, backward, {line.tensor: line for line in own.values()})
+    return replace(case, sides=sides, traced=replace(case.traced, backward=backward, gradients=gradients))
 
 
 def _points(case: Refuted) -> list[Point]:
@@ -127,11 +150,11 @@ def _points(case: Refuted) -> list[Point]:
 
 def _can_be_told(case: Refuted, cause: Diagnosis) -> bool:
     """True if a cure speaks of what the user has, as it stands or as the whole line that it is a part of."""
-    if not case.unknown(cause.text):
+    if cause.alone or not case.unknown(cause.text):
         return True
     called = {tensor.name: name for tensor, name in case.traced.variables.items()}
     lines = cured_lines(case.traced.backward, called, cause.lines)
-    return bool(lines) and not any(case.unknown(line.text) for line in lines)
+    return bool(lines) and not any(case.unknown(line.text, numbered(called)) for line in lines)
 
 
 def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget) -> Diagnosis:
@@ -260,7 +283,7 @@ def _unnamed(case: Refuted, fault: CutFault) -> str:
 def _at_cut(case: Refuted, trials: Trials, budget: Budget) -> Iterator[Diagnosis]:
     """The cure of the first line without a counterpart, of a backward pass that is long enough to have cut points."""
     if len(case.own_lines) > SHORT and not case.set_aside and case.formula is None:
-        fault = cut_fault(case, trials, case.own_lines)
+        fault = cut_fault(case, trials)
         cause = None if fault is None else _between_cuts(case, trials, fault, budget)
         if cause is not None and cause.text:
             yield cause
@@ -441,11 +464,19 @@ def _cures(
         words = f"{place}: {edit.words}" if place else edit.words
         if final is not None and not search.trials.agree(edit.equations, case.own_lines, final):
             continue
+        _suspect(case, search, words)
         if _proved(case, edit, search.lines, final or search.goals, share, fault):
             plain = (len(text) <= MAXIMUM_CURE and text.partition(" = ")[0] != right) or case.formula is not None
-            yield Diagnosis(words, text if plain else f"{called} with that changed", lines)
+            alone = str(edit.kind).startswith("overwritten")
+            yield Diagnosis(words, text if plain else f"{called} with that changed", lines, alone)
         elif search.trials.telling:
             yield Diagnosis(f"{words}{AS_SHOWN}")
+
+
+def _suspect(case: Refuted, search: EditSearch, words: str) -> None:
+    """Keep what numbers show, before a proof is tried that may not end in time."""
+    if search.trials.telling:
+        case.suspected.append(f"{words}{AS_SHOWN}")
 
 
 def _parts(case: Refuted, place: str = "") -> dict[Tensor, Equation]:
@@ -485,6 +516,7 @@ def _slips(
             text = f"{at}{called} = ({called} as claimed) + what {through} sends back to {back}"
         left, _, right_side = text.partition(" = ")
         says_something = left != right_side and len(text) <= MAXIMUM_CURE
+        _suspect(case, search, words)
         if _proved(case, edit, search.lines, search.goals, share):
             yield Diagnosis(words, text if says_something else "")
         elif search.trials.telling:
@@ -552,7 +584,7 @@ def _place_of_slip(case: Refuted, edit: Edit, search: EditSearch) -> str:
             return ""
     if found:
         return found[-1].note.removeprefix(PART)
-    fault = None if case.set_aside else cut_fault(case, search.trials, case.own_lines)
+    fault = None if case.set_aside else cut_fault(case, search.trials)
     return "" if fault is None else fault.line.note.removeprefix(PART)
 
 
@@ -709,7 +741,8 @@ def _proved(
     if budget.spent:
         return False
     sides = case.sides.edited(derived, claimed, {e.tensor: e for e in edit.equations})
-    return not search_proof(sides, pairs, PROOFS, budget).unproved
+    strategies = (*PROOFS, EXPLICIT) if sides.is_recurrent else PROOFS  # what an accumulation adds up to is a sum
+    return not search_proof(sides, pairs, strategies, budget).unproved
 
 
 def _resolver(case: Refuted, equations: Iterable[Equation], seconds: float, limit: int) -> Resolver:

@@ -15,13 +15,23 @@ from symbackprop.checking.diagnosis.node_replacements import (
     Found,
     added,
     interchanged,
+    lacking,
     multiplied,
     products,
     replaced,
     scaled,
     turned_sums,
 )
-from symbackprop.checking.diagnosis.node_slips import SLIPS, assignments, both, constants, exponents, reordered, stands
+from symbackprop.checking.diagnosis.node_slips import (
+    SLIPS,
+    assignments,
+    both,
+    constants,
+    exponents,
+    reordered,
+    stands,
+    terms,
+)
 from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, short, value_nodes
 from symbackprop.expression.build import (
     ZERO,
@@ -50,6 +60,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.program import Equation
 
 COST: dict[Hashable, int] = {
+    "sign": 0,  # the commonest: where sums vanish others agree too
     "slope": 2,
     "complement": 1,
     "alone": 1,
@@ -113,13 +124,42 @@ def edits(
         fitting: whether an index may still stand on an axis of another size.
         worth: whether an edit is looked into, by its kind and what is new.
     """
-    seen: set[tuple[Expr, ...]] = {tuple(e.value for e in group)}
     size = sum(len(list(nodes_once(e.value))) for e in group)
-    sources: Sequence[Callable[[Equation, Vocabulary], Found]] = SOURCES if size <= MAXIMUM_NODES else SOURCES[:1]
-    if vocabulary.derivation:  # nothing is assigned in a derivation
-        sources = tuple(s for s in sources if s is not _assigned)
-    scopes = _scopes(group[0].value) if len(group) == 1 else {}
+    sources: Sequence[Callable[[Equation, Vocabulary], Found]] = SOURCES if size <= MAXIMUM_NODES else ()
     fitting = fitting or all(fits(e.value, vocabulary) for e in group)
+    yield from _by(sources, group, vocabulary, fitting, worth)
+
+
+def overwritten(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit | None]:
+    """The line assigns what it should add, or the other way round."""
+    yield from _by((_assigned,), group, vocabulary, all(fits(e.value, vocabulary) for e in group))
+
+
+def without_path(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit | None]:
+    """One of the terms of the line is left out: in a derivation, what one path sends back."""
+
+    def dropped(line: Equation, v: Vocabulary) -> Found:
+        for change in terms(line.value, v):
+            if isinstance(change[0], tuple) and change[0][0] == "term":
+                yield line.value, change
+
+    yield from _by((dropped,), group, vocabulary, True)
+
+
+def without_term(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit | None]:
+    """The line lacks a gradient as one of its terms."""
+    yield from _by((lacking,), group, vocabulary, True)
+
+
+def _by(
+    sources: Sequence[Callable[[Equation, Vocabulary], Found]],
+    group: Sequence[Equation],
+    vocabulary: Vocabulary,
+    fitting: bool,
+    worth: Callable[[Hashable, Expr], bool] = lambda kind, new: True,
+) -> Iterator[Edit | None]:
+    seen: set[tuple[Expr, ...]] = {tuple(e.value for e in group)}
+    scopes = _scopes(group[0].value) if len(group) == 1 else {}
     for source in sources:
         together: dict[Hashable, Table] = {}
         single: list[Table] = []
@@ -154,7 +194,7 @@ def double_edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[
     """Two slips in one line, of which the first is a sign, or a tensor whose indices or place are wrong."""
     misfit = not all(fits(e.value, vocabulary) for e in group)
     for first in filter(None, edits(group, vocabulary, fitting=True)):
-        if first.kind == "sign" or (misfit and first.kind in ("swapped", "other", "interchanged")):
+        if first.kind in ("sign", "sign of a term") or (misfit and first.kind in ("swapped", "other", "interchanged")):
             for second in edits(first.equations, vocabulary):
                 yield second and replace(
                     second,
@@ -395,7 +435,19 @@ def _inside(line: Equation, vocabulary: Vocabulary) -> Found:
 
 
 SOURCES = (
-    _assigned, misplaced, _inside, turned_sums, scaled, replaced, interchanged, added, products, multiplied, _turned,
+    misplaced, _inside, turned_sums, scaled, replaced, interchanged, added, products, multiplied, _turned,
 )  # fmt: skip
 
-__all__ = ["Edit", "cost", "double_edits", "edits", "everywhere", "groups", "moved", "without_carry", "without_weights"]
+__all__ = [
+    "Edit",
+    "cost",
+    "double_edits",
+    "edits",
+    "everywhere",
+    "groups",
+    "moved",
+    "overwritten",
+    "without_carry",
+    "without_term",
+    "without_weights",
+]

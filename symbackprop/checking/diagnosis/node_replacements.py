@@ -238,6 +238,15 @@ def added(line: Equation, v: Vocabulary) -> Found:
                     yield node, (("added", v.label(other)), words, add(node, new))
 
 
+def lacking(line: Equation, v: Vocabulary) -> Found:
+    """Another gradient that should be added to the line: the way around a layer is forgotten."""
+    before = [t for t in v.before(line.tensor) if t in v.sensitive and t.shape == line.tensor.shape]
+    for other in before[-MAXIMUM_OTHERS:] if line.tensor in v.sensitive else ():
+        new = Entry(other, line.indices)
+        words = (f"the term {v.text(new)} is missing", f"the term {v.text(new)} does not belong there")
+        yield line.value, (("added", v.label(other)), words, add(line.value, new))
+
+
 def turned_sums(line: Equation, v: Vocabulary) -> Found:
     """A sum or a mean over the wrong axis, in the line or in an earlier one that it reads."""
     for node in value_nodes(line.value):

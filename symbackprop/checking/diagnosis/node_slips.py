@@ -46,7 +46,8 @@ from symbackprop.expression.build import (
 from symbackprop.expression.sympy_bridge import slope
 
 
-def _terms(node: Expr, v: Vocabulary) -> Iterator[Change]:
+def terms(node: Expr, v: Vocabulary) -> Iterator[Change]:
+    """A wrong sign of a term, a term too many, or the terms of all rounds where that of one belongs."""
     if isinstance(node, Add):
         alike: dict[Hashable, set[int]] = {}
         for k, term in enumerate(node.terms):
@@ -57,7 +58,7 @@ def _terms(node: Expr, v: Vocabulary) -> Iterator[Change]:
             kept = [t for k, t in enumerate(node.terms) if k not in ks]
             gone = [t for k, t in enumerate(node.terms) if k in ks]
             words = both(f"a sign is wrong: that of the term {v.text(gone[0])}")
-            yield ("sign", key), words, add(*kept, *(negate(t) for t in gone))
+            yield ("sign of a term", key), words, add(*kept, *(negate(t) for t in gone))
             words = extra(f"the term {v.text(gone[0])}") if mentioned(node) else _instead("size", node, add(*kept))
             yield ("term", key), words, add(*kept)
         for key, ks in alike.items():
@@ -144,14 +145,14 @@ def _unflipped(node: Expr, v: Vocabulary) -> Iterator[Change]:
 
 
 def _complements(node: Expr, v: Vocabulary) -> Iterator[Change]:
-    """1 - p for p."""
-    factors = node.factors if isinstance(node, Multiply) else ()
+    """1 - p for p; -p is a part of 1 - p, for which p belongs there."""
+    factors = node.factors if isinstance(node, Multiply) and node.factors[:-1] != (MINUS_ONE,) else ()
     for k, factor in enumerate(factors):
         if isinstance(factor, Entry):
             other = add(ONE, negate(factor))
             words = stands(v.text(other), v.text(factor))
             yield ("complement", v.key(factor)), words, multiply(*factors[:k], other, *factors[k + 1 :])
-        plain = add(ONE, negate(factor))
+        plain = add(ONE, *(negate(t) for t in factor.terms)) if isinstance(factor, Add) else factor
         if isinstance(factor, Add) and isinstance(plain, Entry):
             words = stands(v.text(plain), v.text(factor))
             yield ("complement", v.key(plain)), words, multiply(*factors[:k], plain, *factors[k + 1 :])
@@ -375,7 +376,7 @@ def reordered(node: Expr, v: Vocabulary) -> Iterator[Change]:
 
 
 SLIPS: tuple[Callable[[Expr, Vocabulary], Iterator[Change]], ...] = (
-    _terms,
+    terms,
     _standing_alone,
     _complements,
     _backwards, _unflipped, reordered, _factors, _swapped, exponents, _thresholds, constants, _functions,

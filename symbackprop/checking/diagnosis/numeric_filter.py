@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from symbackprop.calculus.derivation import Gradient
 from symbackprop.checking.counterexample import Counterexample
-from symbackprop.checking.lookalikes import mostly_positive
+from symbackprop.checking.lookalikes import mostly_positive, small
 from symbackprop.checking.proof_search import Sides
 from symbackprop.checking.question import Question
 from symbackprop.checking.sample_points import Sampler
@@ -31,6 +31,7 @@ NOTHING = 1e-12
 NEAR = 1e-6
 SAME = 1e-9  # relative to the largest entry
 FAINT = 1e-12  # gradients where everything is saturated are rounding errors
+DIM = 1e-4  # and where much is, they have few digits
 PLAIN = 1e-7  # a relative difference that is no rounding
 MAXIMUM_TRIALS = 160
 POINTS, DRAWN, LARGER = 3, 6, 6
@@ -48,6 +49,7 @@ class Refuted:
         found: where the disagreement was found.
         set_aside: wrong gradients of which nothing is asked.
         formula: the left side, where what is claimed is a formula.
+        suspected: what numbers show and nothing has proved so far, for where the time is up before a proof is.
     """
 
     sides: Sides
@@ -58,6 +60,7 @@ class Refuted:
     found: Counterexample | None = None
     set_aside: frozenset[str] = frozenset()
     formula: Entry | None = None
+    suspected: list[str] = field(default_factory=list)
 
     @property
     def question(self) -> Question:
@@ -71,10 +74,10 @@ class Refuted:
         own = {*traced.variables.values(), *(t.name for t in (*traced.forward.inputs, *traced.upstream))}
         return frozenset(own | {f"d{name}" for name in self.question.pairs})
 
-    def unknown(self, text: str) -> bool:
-        """True if a formula speaks of a tensor for which the user has no name."""
+    def unknown(self, text: str, numbered: Set[str] = frozenset()) -> bool:
+        """True if a formula speaks of a tensor for which the user has no name, nor one of these."""
         programs = (self.gradient.program, self.gradient.adjoint, self.traced.forward, self.traced.backward)
-        named = set(re.findall(r"[A-Za-z_]\w*(?=\[)", text))
+        named = set(re.findall(r"[A-Za-z_]\w*(?=\[)", text)) - numbered
         return any(t.name in named for program in programs for t in program.tensors if t.name not in self.own_names)
 
     @property
@@ -149,19 +152,24 @@ class Trials:
         self._alike: dict[Tensor, Hashable] = {}
         self.benches: list[Vectors] = []
         others: list[Vectors] = []
-        for point in self._points():
-            if len(self.benches) == POINTS or (self.benches and len(self.benches) + len(others) >= POINTS):
+        for least in (DIM, FAINT):
+            for point in self._points():
+                if len(self.benches) == POINTS or (self.benches and len(self.benches) + len(others) >= POINTS):
+                    break
+                bench = self._bench(point, least)
+                if bench is None or self._silent(bench):
+                    continue
+                (self.benches if self._shows(bench) else others).append(bench)
+            if self.benches:
                 break
-            bench = self._bench(point)
-            if bench is None or self._silent(bench):
-                continue
-            (self.benches if self._shows(bench) else others).append(bench)
+            others = []
         if not self.benches:
             raise UnsupportedError("the fault does not show in floating point")
         self.benches += others
 
     def _points(self) -> Iterator[Point]:
-        """Random points of small sizes, those where more of a rectified net is alive, that of the counterexample."""
+        """Random points of small sizes, those where more of a rectified net is alive, those where less is saturated,
+        that of the counterexample."""
         with np.errstate(all="ignore"):
             sampler = Sampler(self.case.question, random.Random(7))
             choices = [s for s in sampler.size_choices() if min(s.values(), default=2) >= 2][:2]
@@ -170,11 +178,13 @@ class Trials:
             rng = np.random.default_rng(5)
             for k in range(DRAWN if choices else 0):
                 yield mostly_positive(sampler.point(choices[k % len(choices)]), self.case.question, rng)
+            for k in range(DRAWN if choices else 0):
+                yield small(sampler.point(choices[k % len(choices)]), self.case.question)
             found = self.case.found
             if found is not None:
                 yield _point_of(found, self.case.question, sampler)
 
-    def _bench(self, point: Point) -> Vectors | None:
+    def _bench(self, point: Point, least: float = FAINT) -> Vectors | None:
         try:
             bench = Vectors(point, beyond=0.0)
             for name, tensor in self.case.derived.items():
@@ -186,12 +196,12 @@ class Trials:
         except FAILURES:
             return None
         goals = [bench.arrays[t] for t in (*self.case.derived.values(), *self.case.traced.gradients.values())]
-        return bench if all(np.all(np.isfinite(g)) for g in goals) and not self._faint(bench) else None
+        return bench if all(np.all(np.isfinite(g)) for g in goals) and not self._faint(bench, least) else None
 
-    def _faint(self, bench: Vectors) -> bool:
-        """True where a right gradient is a rounding error: everything is saturated, and nothing can be compared."""
+    def _faint(self, bench: Vectors, least: float) -> bool:
+        """True where a right gradient is below what is left to compare: everything is saturated."""
         scales = [float(np.max(np.abs(bench.arrays[t]), initial=0.0)) for t in self.case.derived.values()]
-        return any(0 < scale < FAINT for scale in scales)
+        return any(0 < scale < least for scale in scales)
 
     def _silent(self, bench: Vectors) -> bool:
         """True where all gradients that are wrong somewhere are 0, right or wrong: there nothing is alive."""

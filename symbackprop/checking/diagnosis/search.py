@@ -20,7 +20,10 @@ from symbackprop.checking.diagnosis.line_edits import (
     everywhere,
     groups,
     moved,
+    overwritten,
     without_carry,
+    without_path,
+    without_term,
     without_weights,
 )
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Response, Trials
@@ -164,13 +167,24 @@ class EditSearch:
         if stage == "several":
             kept = {a for a, b in self.goals.items() if a is b}
             free = [e for e in self.lines if not downstream(self.lines, {e.tensor}) & kept]
-            return itertools.chain(everywhere(free, self.vocabulary), moved(free, self.vocabulary))
+            found: Iterator[Edit | None] = itertools.chain(
+                everywhere(free, self.vocabulary), moved(free, self.vocabulary)
+            )
+            return (
+                found
+                if self.vocabulary.derivation
+                else itertools.chain(self._promising(self._suspects, without_term), found)
+            )
         if stage == "double":
             return self._promising(self._suspects, double_edits)
-        found = self._promising((g for g in self._suspects if self._rank(g) == stage), self._smaller)
-        if stage == "likely" and self.vocabulary.derivation:
+        suspects = [g for g in self._suspects if self._rank(g) == stage]
+        found = self._promising(suspects, self._smaller)
+        if not self.vocabulary.derivation:  # nothing is assigned in a derivation
+            return itertools.chain(self._promising(suspects, overwritten), found)
+        if stage == "likely":
             carried = without_carry(self.lines, self.vocabulary, self._sources)
-            return itertools.chain(carried, without_weights(self.lines, self.vocabulary), found)
+            paths = self._promising(suspects, without_path)  # the commonest slip, before what is tried one by one
+            return itertools.chain(carried, without_weights(self.lines, self.vocabulary), paths, found)
         return found
 
     def _rank(self, group: list[Equation]) -> Stage:
@@ -195,7 +209,11 @@ class EditSearch:
                 yield from edits_of(group, self.vocabulary)
             elif response.curable:
                 for edit in edits_of(group, self.vocabulary):
-                    yield edit if edit and self.trials.promising(edit.equations, response) else None
+                    # what one step of a recurrence leaves, the next ones find: that is not linear in the edit
+                    tried = edits_of in (overwritten, without_path) or (
+                        edit is not None and self.trials.promising(edit.equations, response)
+                    )
+                    yield edit if tried else None
 
 
 def _with_shares(edits: Sequence[Edit], budget: Budget) -> Iterator[tuple[Edit, Budget]]:

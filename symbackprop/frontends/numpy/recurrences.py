@@ -13,6 +13,7 @@ States and growing arrays are recurrences of the program (`expression.recurrence
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from symbackprop.expression.build import (
@@ -345,8 +346,10 @@ def _in_other_words(
     if state.tensor not in mentioned(after(places)):
         return after
     shape = tuple(i.size for i in own)
-    hint = state.tensor.name.removesuffix("_before")
+    hint = re.sub(r"_before(_\d+)?$", "", state.tensor.name)
     tensor = session.define(shape, after, state.tensor.kind, None, line, hint=hint)
+    if hint != "t":
+        session.variables[tensor] = hint
     rounds = session.rounds.get(tensor, ())
     return lambda indices: Entry(tensor, (*rounds, *map(reduced, indices)))
 
