@@ -120,7 +120,7 @@ def slanted_backward(dout, s, slope):
 
 def test_a_wrong_sign_is_said_before_what_comes_to_the_same():
     verdict = sb.check(slanted, slanted_backward, shapes={"s": ("T", "T"), "slope": ()})
-    assert verdict.wrong == ("slope",) and verdict.diagnosis.endswith("a factor -1 is missing: the sign is wrong")
+    assert verdict.wrong == ("slope",) and verdict.diagnosis.endswith(": the sign is wrong")
 
 
 def contrast(a, b):

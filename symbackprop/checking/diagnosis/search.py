@@ -141,13 +141,14 @@ class EditSearch:
     def _costs_in(self, lines: Sequence[Equation]) -> Callable[[Hashable, Expr], Cost]:
         """How much an edit of these lines changes; of what a line computes on the way less can be said than of it.
 
-        What the user has no name for is no likely change.
+        What the user has no name for is nothing that he has forgotten.
         """
         known = {n for line in lines for n in nodes_once(self.before[line.tensor])}
+        there = {t for line in lines for t in mentioned(self.before[line.tensor])}
         inside = lines[0].note.startswith(PART)
 
         def costs(kind: Hashable, new: Expr) -> Cost:
-            named = all(self.variables.get(t, t.name) in self._names for t in mentioned(new))
+            named = all(self.variables.get(t, t.name) in self._names for t in mentioned(new) - there)
             return cost(kind, new, known) + (0 if named else NAMELESS), inside
 
         return costs
