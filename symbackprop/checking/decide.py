@@ -373,7 +373,8 @@ def _goal(traced: Traced) -> ProofGoal:
     gradient = differentiate(program, name=lambda t: unused(f"{t.name}_bar", used))
     inputs = {t.name: t for t in traced.forward.inputs}
     pairs = {name: (inputs[name], tensor) for name, tensor in traced.gradients.items()}
-    return ProofGoal(traced, gradient, Question(traced.forward, traced.backward, pairs, upstream))
+    question = Question(traced.forward, traced.backward, pairs, upstream, told_sizes=traced.telling)
+    return ProofGoal(traced, gradient, question)
 
 
 def symmetric_part(tensor: Tensor, gradient: Tensor) -> Equation:

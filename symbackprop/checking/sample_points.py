@@ -281,7 +281,9 @@ def telling_sizes(
     unequal = sorted((s for s in pool if min(s.values()) >= 2), key=order) or sorted(pool, key=order)
     first = unequal[0]
     others = [s for s in unequal[1:] if _reordered(s, first)] or [s for s in _turned(first) if allowed(s)]
-    chosen = [first, *others[:2]]
+    same = [pair for pair in itertools.combinations(first, 2) if len({first[n] for n in pair}) == 1]
+    apart = [s for s in unequal if not any(s[a] == s[b] for a, b in same)]  # of axes as long one may stand for another
+    chosen = [first, *(apart[:1] if same else ()), *others[:2]]
     ones = {id(s): list(s.values()).count(1) for s in pool}
     singles: list[Sizes] = []
     for symbol in symbols:

@@ -97,7 +97,7 @@ def agree_with_numpy(
     """
     inputs = {t.name: t for t in traced.forward.inputs}
     pairs = {name: (inputs[name], tensor) for name, tensor in traced.gradients.items()}
-    question = Question(traced.forward, traced.backward, pairs, traced.upstream)
+    question = Question(traced.forward, traced.backward, pairs, traced.upstream, told_sizes=traced.telling)
     sampler = Sampler(question, random.Random(7))
     programs = Evaluator(traced.forward, FLOAT), Evaluator(traced.backward, FLOAT)
     floor = CLOSE * min([1.0, *question.constants[:1]])

@@ -441,11 +441,11 @@ def test_fixed_sizes_are_told_with_what_went_wrong(monkeypatch, fixed, error):
         raise error
 
     monkeypatch.setattr(module, "_examine", failing)
-    monkeypatch.setattr(module, "Question", lambda *_: SimpleNamespace(constants=[]))
+    monkeypatch.setattr(module, "Question", lambda *_, **told: SimpleNamespace(constants=[]))
     monkeypatch.setattr(module, "Sampler", lambda *_: None)
     monkeypatch.setattr(module, "Evaluator", lambda *_: None)
     traced = SimpleNamespace(
-        forward=SimpleNamespace(inputs=(X,)), backward=None, gradients={}, upstream=(), sizes=fixed
+        forward=SimpleNamespace(inputs=(X,)), backward=None, gradients={}, upstream=(), sizes=fixed, telling=[]
     )
     with pytest.raises(type(error)) as told:
         module.agree_with_numpy(traced, twice, back)

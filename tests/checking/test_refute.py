@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import random
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import symbackprop as sb
 from symbackprop.checking.question import Question, true_gradient
 from symbackprop.checking.refute import AT_A_GLANCE, Search, cross_examine, refute, wrong_gradients
-from symbackprop.checking.sample_points import Sampler
+from symbackprop.checking.sample_points import Sampler, telling_sizes
 from symbackprop.errors import MalformedError
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import (
@@ -298,8 +299,6 @@ def test_assumptions_and_domain_are_kept():
     given = tuple(Assumption(kind, t) for kind, t in tensors.items())  # type: ignore[arg-type]
     forward = Program(tuple(tensors.values()), (total,), (total.tensor,), (), given, (Compare("<", N, C),))
     question = Question(forward, Program(tuple(tensors.values()), (total,), (total.tensor,)), {})
-    import random
-
     sampler = Sampler(question, random.Random(1))
     choices = sampler.size_choices()
     assert choices and all(s[N] < s[C] for s in choices)
@@ -311,8 +310,6 @@ def test_assumptions_and_domain_are_kept():
 
 
 def test_first_sizes_are_unequal_with_a_batch_of_two_or_more():
-    import random
-
     choices = Sampler(affine(), random.Random(0)).size_choices()
     first = list(choices[0].values())
     assert min(first) >= 2 and len(set(first)) == len(first)
@@ -438,3 +435,11 @@ def test_a_glance_is_at_several_choices_of_sizes():
     wrong = affine(db=contraction("n", N, lambda i: multiply(number(2), up(i, k))))
     assert refute(affine(), stage="first look", most=AT_A_GLANCE) is None
     assert refute(wrong, stage="first look", most=AT_A_GLANCE) is not None
+
+
+def test_axes_that_are_as_long_at_the_first_sizes_are_not_so_at_the_second():
+    symbols = [Symbol(name, "size") for name in "NSDH"]
+    first, second, *_ = telling_sizes(symbols, lambda sizes: True, lambda s: math.prod(s.values()), random.Random(0))
+    same = [pair for pair in itertools.combinations(symbols, 2) if first[pair[0]] == first[pair[1]]]
+    assert same, "of sizes up to 4 two are equal"
+    assert all(second[a] != second[b] for a, b in same)

@@ -7,6 +7,7 @@ several equations; one slip changes them all. `diagnose` finds out which edit is
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -95,10 +96,20 @@ class Edit:
     new: Expr = ZERO
 
 
-def cost(kind: Hashable, new: Expr, before: Container[Expr]) -> int:
-    """How much an edit changes, by the nodes that are new beside those of the line before."""
-    added = sum(n not in before for n in nodes_once(new))
-    return COST.get(kind, added + ODD * (kind == "inverse"))
+def cost(kind: Hashable, new: Expr, before: Container[Expr], most: float = math.inf) -> int:
+    """How much an edit changes, by the nodes that are new beside those of the line before.
+
+    Args:
+        most: beyond that it is not counted.
+    """
+    if kind in COST:
+        return COST[kind]
+    found = ODD * (kind == "inverse")
+    for node in nodes_once(new):
+        found += node not in before
+        if found > most:
+            break
+    return found
 
 
 def groups(lines: Iterable[Equation], vocabulary: Vocabulary) -> list[list[Equation]]:

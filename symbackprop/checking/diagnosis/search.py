@@ -51,6 +51,7 @@ Stage = Literal["likely", "plausible", "several", "unlikely", "double"]
 Cost = tuple[float, bool]
 NAMELESS = 2
 NO_EDIT: Cost = (math.inf, True)  # what any edit costs less than
+FREE: Cost = (0, False)  # what none costs less than
 
 FEW = 20  # lines, whose edits are soon tried
 
@@ -127,12 +128,13 @@ class EditSearch:
         left = budget.part(f"{stage} edits", max(0, len(self.lines) - FEW))
         self._least = NO_EDIT
         for edit in self._candidates(stage):
-            if left.spent:
+            if left.spent or self._least == FREE:
                 break
             if edit is not None and self.trials.agree(edit.equations, self.lines, self.goals):
                 found.append(edit)
                 left = left.part("a better edit")
                 self._least = min(self._least, self._cost(edit)) if smaller else NO_EDIT
+        self._least = NO_EDIT
         return sorted(found, key=self._cost)
 
     def _cost(self, edit: Edit) -> Cost:
@@ -141,15 +143,17 @@ class EditSearch:
     def _costs_in(self, lines: Sequence[Equation]) -> Callable[[Hashable, Expr], Cost]:
         """How much an edit of these lines changes; of what a line computes on the way less can be said than of it.
 
-        What the user has no name for is nothing that he has forgotten.
+        What the user has no name for is hardly what he meant to write.
         """
         known = {n for line in lines for n in nodes_once(self.before[line.tensor])}
-        there = {t for line in lines for t in mentioned(self.before[line.tensor])}
         inside = lines[0].note.startswith(PART)
 
         def costs(kind: Hashable, new: Expr) -> Cost:
-            named = all(self.variables.get(t, t.name) in self._names for t in mentioned(new) - there)
-            return cost(kind, new, known) + (0 if named else NAMELESS), inside
+            changes = cost(kind, new, known, self._least[0])
+            named = changes > self._least[0] or all(
+                self.variables.get(t, t.name) in self._names for t in mentioned(new)
+            )
+            return changes + (0 if named else NAMELESS), inside
 
         return costs
 

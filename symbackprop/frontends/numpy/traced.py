@@ -44,6 +44,7 @@ class Traced:
         repeated: the outputs once more, as a rule for the derivative computes them: they must be the same.
         ran: the lines of the user's code that computed something, in the order in which they ran.
         unasked: why NumPy could not be asked whether the equations are what it computes; "" if it was.
+        telling: the sizes at which numbers tell most of the two, once they have been sought.
     """
 
     forward: Program
@@ -55,6 +56,7 @@ class Traced:
     repeated: Program | None = None
     unasked: str = ""
     ran: tuple[Ran, ...] = field(default=(), repr=False, compare=False)
+    telling: list[dict[Symbol, int]] = field(default_factory=list, repr=False, compare=False)
 
     def written(self) -> Traced:
         """The same with 0 for every entry of an np.empty array that is not written: to be asked for when it has been
