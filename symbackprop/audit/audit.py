@@ -50,6 +50,7 @@ from symbackprop.audit.scope import Facts, Reading
 from symbackprop.audit.tree import (
     Big,
     Chain,
+    Derivative,
     Display,
     Group,
     Link,
@@ -269,7 +270,10 @@ class Judge:
         entries = (c for y, c in self.facts.one_hot.items() if (y, 0) not in self.facts.zeros)  # as y_c is one
         restricted = tuple(dict.fromkeys((*restricted, *entries)))
         reading = reading or self.reading
-        return Setting(self.env, self.facts, self.lengths, reading, key, restricted, named, self.cases, self.held)
+        facts = self.facts
+        if reading.numbers:
+            facts = replace(facts, ranks={**facts.ranks, **dict.fromkeys(reading.numbers, 0)})
+        return Setting(self.env, facts, self.lengths, reading, key, restricted, named, self.cases, self.held)
 
     def formula(self, number: int, display: Display) -> list[Judgement]:
         """What is said of one formula."""
@@ -761,6 +765,16 @@ class Judge:
             yield replace(self.reading, ties=True), THRESHOLDS
         if set(self.facts.reaches) & self.env.abstract:
             yield replace(self.reading, at_once=True), AT_ONCE
+        if (alone := self._alone(*sides)) is not None:
+            yield replace(self.reading, numbers=frozenset({alone})), f"{alone} is a number here"
+
+    def _alone(self, *sides: Node) -> str | None:
+        """The only quantity that is no number elsewhere, where a derivative d/dx is taken."""
+        nodes = [n for side in sides for n in walk(side)]
+        mentions = {m.family for n in nodes if (m := self.env.names.mention(n)) is not None}
+        found = [family for family in mentions if self.facts.ranks.get(family, 0) > 0]
+        taken = any(isinstance(n, Derivative) and n.kind == "d" for n in nodes)
+        return found[0] if taken and len(found) == 1 else None
 
     def under(
         self, reading: Reading, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...] = ()

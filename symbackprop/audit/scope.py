@@ -64,6 +64,7 @@ class Reading:
         powers: X^2 is the product of a matrix with itself, also where nothing says so.
         ties: what happens on the thresholds of cases is left aside.
         at_once: a cost of h_t, as the words call it, is one of this time alone.
+        numbers: quantities that are numbers here, whatever they are elsewhere.
     """
 
     elementwise: bool = False
@@ -74,6 +75,7 @@ class Reading:
     powers: bool = False
     ties: bool = False
     at_once: bool = False
+    numbers: frozenset[str] = frozenset()
 
 
 @dataclass

@@ -419,3 +419,14 @@ def test_words_of_symmetry_are_read_once_and_hold_from_there_on():
     claim = "$$ \\nabla_x (x^T A x) = 2 A x $$\n\n"
     found = audit("Let $x \\in \\mathbb{R}^n$.\n\n" + claim + "Let $A$ be symmetric.\n\n" + claim)
     assert [j.status for j in found.judgements[-2:]] == ["REFUTED", "PROVED"]
+
+
+@pytest.mark.parametrize(
+    ("claim", "status"),
+    [(r"\frac{d}{dx} x^3 = 3x^2", "PROVED IF"), (r"\frac{d}{dx} e^x = e^x", "PROVED IF"),
+     (r"\frac{d}{dx} x^3 = 2x^2", "REFUTED"), (r"\nabla \|x\|^2 = 2x", "PROVED")],
+)  # fmt: skip
+def test_a_vector_may_be_a_number_in_a_claim_of_its_own(claim, status):
+    found = audit(rf"Let $x \in \mathbb{{R}}^n$, and $f(x) = \|x\|^2$. For a scalar, ${claim}$.").judgements[-1]
+    assert found.status == status
+    assert ("x is a number here" in found.conditions) is (status == "PROVED IF")
