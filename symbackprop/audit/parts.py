@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from symbackprop.audit.definitions import DEFINES, Environment
-from symbackprop.audit.extraction import Document, Formula
+from symbackprop.audit.extraction import Document
 from symbackprop.audit.tree import Derivative, Display, Link, links
 
 ANEW = (
@@ -39,14 +39,14 @@ def parts(document: Document, env: Environment) -> list[Part]:
     """Where quantities are defined anew; one part that holds everything in most documents."""
     defined: dict[str, int] = {}
     starts: list[tuple[int, set[str]]] = [(0, set())]
-    for f, formula in enumerate(document.formulas):
-        for k, step in enumerate(links(env.displays[f])):
+    for f, display in enumerate(env.displays):
+        for k, step in enumerate(links(display)):
             family = _defines(env, step)
             if family is None:
                 continue
             before = defined.get(family)
             claimed = (f, k) not in env.roles
-            if claimed and before is not None and before >= 0 and _anew(document.formulas[before], formula):
+            if claimed and before is not None and before >= 0 and _anew(document, before, f):
                 if starts[-1][0] and _closely(document, starts[-1][0], f) and family not in starts[-1][1]:
                     starts[-1][1].add(family)
                 else:
@@ -82,18 +82,32 @@ def _defines(env: Environment, step: Link) -> str | None:
     if step.left is None or step.relation.sign not in DEFINES or isinstance(step.right, Derivative):
         return None
     head = env.head(step.left)
-    if head is None or not head.mention.plain or head.mention.family in env.functions:
+    if head is None or not head.mention.plain:
         return None
-    return head.mention.family if env.definitions.get(head.mention.family) else None
+    family = head.mention.family
+    if family in env.functions:
+        return family if head.arguments and env.functions[family] is not None else None
+    return family if env.definitions.get(family) else None
 
 
-def _anew(before: Formula, here: Formula) -> bool:
+def _anew(document: Document, first: int, f: int) -> bool:
     """True if the words before a formula say that a quantity is now something else."""
+    before, here = document.formulas[first], document.formulas[_led_by(document, f)]
     last = " ".join(re.split(r"(?<=[.!?])\s+", here.before.strip())[-2:])
     sentence = re.split(r"(?<=[.!?])\s+", here.before.strip())[-1]
     if re.search(ANEW, last if here.display else sentence, re.I):
         return True
     return before.headings != here.headings and re.search(LET, sentence, re.I) is not None
+
+
+def _led_by(document: Document, f: int) -> int:
+    """The formula that stands first in a list of them, "let $$a$$ and $$b$$": its words lead to all."""
+    while f and re.fullmatch(r"\W*(?:and|with)?\W*", document.formulas[f].before):
+        one, two = document.formulas[f - 1], document.formulas[f]
+        if one.headings != two.headings or one.latex.rstrip(" ~\\,").endswith("."):
+            break
+        f -= 1
+    return f
 
 
 def seen_from(part: Part, every: Sequence[Part], displays: Sequence[Display], env: Environment) -> tuple[Display, ...]:

@@ -91,11 +91,20 @@ def premise(document: Document, env: Environment, formula: Formula, step: Link) 
         clause = _sentences(text)[-1]
         found = re.search(rf"\b(?:if|when|whenever|where|for|provided that|assuming)\s+{FORMULA}", clause, re.I)
         chain = parse_expression(found[1]) if found is not None else None
-        if isinstance(chain, Chain) and _is_inequality(env, chain):
-            return Premise((chain,), sure)
+        if found is not None and isinstance(chain, Chain) and _is_inequality(env, chain):
+            told = [parse_expression(m) for m in re.findall(FORMULA, clause[found.end() :])]
+            more = [c for c in told if isinstance(c, Chain) and _is_inequality(env, c)]
+            together = all(re.fullmatch(r"[\s,]*and\s*", w) for w in _between(clause[found.end() :], len(more)))
+            wider = re.search(r"\b(?:not (?:only|just)|also|both|even|especially)\s*$", clause[: found.start()], re.I)
+            return Premise((chain, *more) if together else (chain,), sure and together and wider is None)
     behind = re.match(rf"\s*,?\s*(?:if|when|whenever|provided that)\s+{FORMULA}", formula.after, re.I)
     chain = parse_expression(behind[1]) if behind is not None and not _ended(formula) else None
     return Premise((chain,), True) if isinstance(chain, Chain) and _is_inequality(env, chain) else None
+
+
+def _between(text: str, count: int) -> list[str]:
+    """The words that stand before each of so many formulas."""
+    return re.split(FORMULA, text)[: 2 * count : 2]
 
 
 def _is_inequality(env: Environment, chain: Chain) -> bool:

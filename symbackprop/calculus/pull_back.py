@@ -97,7 +97,8 @@ def pull_back(
             places = {i for e in entries_once(then) if e.tensor is target for i in e.indices}
             at, rest = _pinned(condition, tuple(i for i in running if i not in places), facts)
             left = tuple(i for i in running if i not in at)
-            for part in _behind(rest, True, substitute(then, at), substitute(cotangent, at), target, left, facts):
+            gate, then, inner = (substitute(e, at) for e in (rest, then, cotangent))
+            for part in _behind(gate, True, then, inner, target, left, facts):
                 yield replace(part, at={**at, **part.at})
             yield from _behind(condition, False, otherwise, cotangent, target, running, facts)
         case Extremum():

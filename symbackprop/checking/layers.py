@@ -77,8 +77,13 @@ class _Plan:
     upstream: tuple[str, ...]  # one for each output, or one for all of them
     cache: str | None
     gradients: dict[str, tuple[str, Any]]  # input -> ("returned", place in what backward returns) or ("kept", path)
-    cleared: tuple[tuple[str, Path], ...] = ()  # where an instance keeps gradients: they start at 0
+    cleared: tuple[tuple[str, tuple[Path, ...]], ...] = ()  # arrays for gradients, each with all its places: 0 first
     copied: tuple[Path, ...] = ()  # further arrays of an instance that its methods change
+
+    @property
+    def own(self) -> set[Path]:
+        """Where its parameters are, and the arrays for their gradients."""
+        return {path for paths in (*self.places.values(), *(paths for _, paths in self.cleared)) for path in paths}
 
 
 def is_layer(subject: Any) -> bool:
@@ -208,6 +213,9 @@ class _Finder:
                 if not found and name not in built:
                     raise self._unfound(layer, name)
                 places[name] = () if name in built else found
+        for one, other in itertools.combinations(places, 2):
+            if set(places[one]) & set(places[other]):
+                raise UnsupportedError(f"{one} and {other} are one array of {self.name}", help="name one of them")
         # from here on the layer is one with the parameters that were drawn
         plan = _Plan(self.subject, arguments, places, self.forward, self.backward, forward_arguments, {},
                      {self.forward: forward_fixed}, (), None, {})  # fmt: skip
@@ -324,7 +332,9 @@ class _Finder:
                 yield path
 
     def _candidates(self, holder: Any, leaf: str) -> Iterator[Path]:
-        for path in ((leaf,), *((a, leaf) for a in _groups(holder))):
+        """Where an object may keep a parameter: what its forward pass reads comes before what an optimiser keeps."""
+        read = _names_read(type(holder), (self.forward, *FORWARD))
+        for path in sorted(((leaf,), *((a, leaf) for a in _groups(holder))), key=lambda path: path[0] not in read):
             try:
                 held = _at(holder, path)
             except (AttributeError, KeyError, IndexError, TypeError, ValueError):
@@ -524,28 +534,32 @@ class _Finder:
         whole = replace(plan, backward_arguments=named, fixed={**plan.fixed, self.backward: fixed}, upstream=upstream,
                         cache=cache, gradients=gradients)  # fmt: skip
         whole = replace(whole, copied=tuple(self._changed(whole, layer)))
-        return LayerPasses(*_functions(whole), self._told(whole), self.shapes, self.assume, self.where)
+        return LayerPasses(*_functions(whole), self._told(whole, layer), self.shapes, self.assume, self.where)
 
     # --- gradients
 
-    def _kept_gradients(self, plan: _Plan, layer: Any) -> Iterator[tuple[str, Path]]:
-        """Arrays of an instance that hold the gradients of its parameters."""
+    def _kept_gradients(self, plan: _Plan, layer: Any) -> Iterator[tuple[str, tuple[Path, ...]]]:
+        """Arrays of an instance that hold the gradients of its parameters, each with all places that hold it."""
         parameters = {path for paths in plan.places.values() for path in paths}
+        known: set[Path] = set()
         for name, paths in plan.places.items():
             for path in dict.fromkeys(self._gradient_places(plan, layer, name)):
                 held = _held(layer, path)
                 like = np.shape(_held(layer, paths[0])) if paths else None
-                if path not in parameters and isinstance(held, np.ndarray) and np.shape(held) == like:
-                    yield name, path
+                if path in parameters or path in known or not isinstance(held, np.ndarray) or np.shape(held) != like:
+                    continue
+                shared = tuple(p for p, other in _walk(layer) if other is held and p != path)
+                known.update((path, *shared))
+                yield name, (path, *shared)
 
-    def _is_buffer(self, plan: _Plan, place: tuple[str, Path], layer: Any, result: Any) -> bool:
+    def _is_buffer(self, plan: _Plan, place: tuple[str, tuple[Path, ...]], layer: Any, result: Any) -> bool:
         """True if an array is one for a gradient, not a gain or a mask of such a name: the backward pass has written
         it, and the forward pass does not read it.
 
         Args:
             layer, result: one with zeros in it, after both passes, and what its forward pass has returned.
         """
-        if not np.any(_held(layer, place[1])):
+        if not np.any(_held(layer, place[1][0])):
             return False
         others = replace(plan, cleared=tuple(b for b in plan.cleared if b != place))
         try:
@@ -561,18 +575,28 @@ class _Finder:
             layer = _instance(plan, self.values)
             return layer, self._called(layer, plan.forward, data, plan.fixed[plan.forward])
 
-    def _constants(self, plan: _Plan) -> Iterator[Path]:
-        """Arrays of decimals that an instance holds, that its methods do not change and nothing is asked about."""
-        own = {path for paths in plan.places.values() for path in paths} | {path for _, path in plan.cleared}
-        for path, held in _walk(self.subject):
-            if isinstance(held, np.ndarray) and held.dtype.kind == "f" and path not in {*own, *plan.copied}:
+    def _constants(self, plan: _Plan, layer: Any) -> Iterator[Path]:
+        """Arrays of decimals that a layer holds, that its methods do not change and nothing is asked about."""
+        if isinstance(self.subject, type):
+            with quietly():
+                made = _instance(plan, self.values)
+        else:
+            made = self.subject
+        own = plan.own
+        built = [self.values[v] for v in plan.arguments.values() if isinstance(v, str)]
+        for path, held in _walk(made):
+            if not isinstance(held, np.ndarray) or held.dtype.kind != "f" or path in {*own, *plan.copied}:
+                continue
+            now = _held(layer, path)
+            kept = isinstance(now, np.ndarray) and np.array_equal(held, now, equal_nan=True)
+            if made is self.subject or (kept and not any(held is value for value in built)):
                 yield path
 
     def _changed(self, plan: _Plan, layer: Any) -> Iterator[Path]:
         """Further arrays of an instance that its methods have changed."""
         if isinstance(self.subject, type):
             return
-        own = {path for paths in plan.places.values() for path in paths} | {path for _, path in plan.cleared}
+        own = plan.own
         for path, held in _walk(self.subject):
             if isinstance(held, np.ndarray) and path not in own:
                 now = _held(layer, path)
@@ -662,7 +686,7 @@ class _Finder:
                     if isinstance(path[-1], int) and "grad" not in str(path[-2]) and held is self.values.get(name):
                         yield (*prefix, attribute, path[-1])
 
-    def _told(self, plan: _Plan) -> tuple[str, ...]:
+    def _told(self, plan: _Plan, layer: Any) -> tuple[str, ...]:
         """What was taken for what."""
 
         def shown(path: Path) -> str:
@@ -688,7 +712,7 @@ class _Finder:
         places = [f"of {n} what {plan.backward} returns{'' if at is None else f' at {at!r}'}" if how == "returned"
                   else f"of {n} {shown(at)}" for n, (how, at) in plan.gradients.items()]  # fmt: skip
         result.append(f"took for the gradients: {', '.join(places)}")
-        kept = [] if isinstance(self.subject, type) else list(self._constants(plan))
+        kept = list(self._constants(plan, layer))
         if kept:
             shown_ = ", ".join(map(shown, kept[:MOST_TOLD])) + (" ..." if len(kept) > MOST_TOLD else "")
             result.append(f"took as they are, and no inputs: {shown_}")
@@ -787,6 +811,19 @@ def _runs_forward(holder: Any) -> bool:
     return is_layer(holder) and any(callable(getattr(type(holder), n, None)) for n in FORWARD)
 
 
+def _names_read(kind: type, methods: Sequence[str]) -> set[str]:
+    """The names that methods of a class speak of, and the methods that they call."""
+    found: set[str] = set()
+    waiting = list(methods)
+    while waiting:
+        function = inspect.getattr_static(kind, waiting.pop(), None)
+        if inspect.isfunction(function):
+            names = set(function.__code__.co_names) - found
+            found |= names
+            waiting += names
+    return found
+
+
 def _is_read(holder: Any, name: str) -> bool:
     """True if methods of an object's class read this attribute."""
     methods = (f for c in type(holder).__mro__ for f in vars(c).values() if inspect.isfunction(f))
@@ -880,8 +917,10 @@ def _makers(plan: _Plan) -> tuple[Callable[..., Any], Callable[..., Any], Callab
             layer = copy.deepcopy(template)
         for path in copied:
             put(layer, path, np.array(at(layer, path)))
-        for name, path in cleared:
-            put(layer, path, np.zeros(np.shape(inputs[name])))
+        for name, paths in cleared:
+            zeros = np.zeros(np.shape(inputs[name]))
+            for path in paths:
+                put(layer, path, zeros)
         for name, path in places:
             put(layer, path, inputs[name])
         return layer

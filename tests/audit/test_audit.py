@@ -430,3 +430,36 @@ def test_a_vector_may_be_a_number_in_a_claim_of_its_own(claim, status):
     found = audit(rf"Let $x \in \mathbb{{R}}^n$, and $f(x) = \|x\|^2$. For a scalar, ${claim}$.").judgements[-1]
     assert found.status == status
     assert ("x is a number here" in found.conditions) is (status == "PROVED IF")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            r"Let $s(x) = \frac{1}{1 + e^{-x}}$. Then $$ s'(x) = s(x) (1 - s(x)) $$",
+            r"Let $s(x) = \tanh(x)$. Then $$ s'(x) = s(x) (1 - s(x)) $$",
+        ),
+        (
+            r"Let $$ z = w x $$ and $$ L = \frac{1}{2} (z - y)^2. $$ Then $$ \frac{\partial L}{\partial w} = (z - y) x $$",
+            r"Let $$ z = w x $$ and $$ L = (z - y)^2. $$ Then $$ \frac{\partial L}{\partial w} = (z - y) x $$",
+        ),
+    ],
+)
+def test_a_section_that_defines_a_quantity_anew_is_judged_by_its_own_definition(one, other):
+    found = statuses(f"# One\n\n{one}\n\n# Two\n\n{other}\n")
+    assert found.count("PROVED") == found.count("REFUTED") == 1 and found[-1] == "REFUTED"
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("If $x > 0$,", "PROVED IF"),
+        ("If $x > 0$ and $y > 0$,", "PROVED IF"),
+        ("For $x > 0$ and for $x < 0$,", "UNDECIDED"),
+        ("If $x > 0$ or $y > 0$,", "UNDECIDED"),
+        ("Not only for $x > 0$,", "UNDECIDED"),
+        ("If $x > 0$ and $x < 0$,", "UNDECIDED"),
+    ],
+)
+def test_a_premise_is_all_that_its_clause_says(words, status):
+    assert statuses(f"{words} we have\n\n$$ |x| + y = x + y $$")[-1] == status

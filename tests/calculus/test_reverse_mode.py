@@ -273,3 +273,14 @@ def test_the_reason_says_where_the_half_of_a_squared_error_goes():
     }
     assert reasons["a2"].endswith("The square brings a 2, which the ½ cancels.")
     assert not any("½" in reason for name, reason in reasons.items() if name not in ("a2", "y"))
+
+
+def test_what_is_left_of_a_condition_speaks_of_the_place_that_it_sets():
+    """u[i] = x[0, 0] where i is 2, and asked the long way that 2 <= i."""
+    u, i = Tensor("u", (number(5),)), Index("i", number(5))
+    far = where(Compare("<=", number(2), i), ONE, ZERO)
+    written = where(multiply(far, kronecker(i, number(2))), Entry(x, (ZERO, ZERO)), ZERO)
+    weights, cost = total(u)
+    made = program((x, weights), Equation(u, (i,), written), cost)
+    for derivation in differentiate(made).derivations.values():
+        Kernel(made).replay(derivation)

@@ -766,3 +766,78 @@ def test_layers_and_parameters_are_found_in_dictionaries_and_namespaces(held):
 def test_a_parameter_in_a_namespace_is_no_attribute_that_nobody_reads():
     verdict = sb.check(WrongShift, shapes={"x": ("N", "D"), "w": ("D",)})
     assert verdict.status == "REFUTED" and verdict.wrong == ("w",)
+
+
+class Optimised:
+    """Its velocities stand before its parameters, under the same names, and nothing but a step reads them."""
+
+    wrong = False
+
+    def __init__(self, D, M):
+        self.velocity = {"W": np.zeros((D, M))}
+        self.shift = np.zeros(M)
+        self.params = {"W": np.ones((D, M))}
+        self.grads = {}
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.params["W"] + self.shift
+
+    def backward(self, dout):
+        self.grads["W"] = np.zeros_like(self.params["W"]) if self.wrong else self.x.T @ dout
+        return dout @ self.params["W"].T
+
+
+class Unmoved(Optimised):
+    wrong = True
+
+
+@pytest.mark.parametrize("made", [lambda kind: kind, lambda kind: kind(3, 2)])
+def test_a_parameter_is_what_the_forward_pass_reads_and_not_its_velocity(made):
+    shapes = {"x": ("N", "D"), "W": ("D", "M")} if made(Optimised) is Optimised else {"x": ("N", 3), "W": (3, 2)}
+    verdict = sb.check(made(Optimised), shapes=shapes)
+    assert verdict.status == "PROVED" and verdict.subject.endswith(": x, W"), verdict
+    assert any("no inputs:" in note and "Optimised.shift" in note for note in verdict.notes)
+    assert sb.check(made(Unmoved), shapes=shapes).wrong == ("W",)
+
+
+class Pooled:
+    """Two names for one array of gradients, to which both add."""
+
+    def __init__(self, M):
+        self.params = SimpleNamespace(w=np.ones(M))
+        shared = np.zeros(M)
+        self.grads = SimpleNamespace(w=shared, b=shared)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.params.w
+
+    def backward(self, dout):
+        self.grads.w += (dout * self.x).sum(0)
+        self.grads.b += dout.sum(0)
+        return dout * self.params.w
+
+
+def test_an_array_of_gradients_with_two_names_stays_one():
+    verdict = sb.check(Pooled, shapes={"x": ("N", "M"), "w": ("M",)})
+    assert verdict.status == "REFUTED" and verdict.wrong == ("w",)
+
+
+class Bound:
+    def __init__(self, D):
+        self.W = self.V = np.ones((D, D))
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W @ self.V
+
+    def backward(self, dout):
+        self.dV = (self.x @ self.W).T @ dout
+        self.dW = self.x.T @ dout @ self.V.T
+        return dout @ self.V.T @ self.W.T
+
+
+def test_two_names_of_one_parameter_are_not_two_inputs():
+    verdict = sb.check(Bound, shapes={"x": ("N", "D"), "W": ("D", "D"), "V": ("D", "D")})
+    assert verdict.status == "UNDECIDED" and "W and V are one array of Bound" in verdict.reason
