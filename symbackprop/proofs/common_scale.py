@@ -156,6 +156,7 @@ class _Scaling:
             underflow. None where it has no scale.
         made: tensors, how they are scaled, and the same before the rest had a name.
         rests: the tensors that are rests or masks: what a proof may have to look into.
+        signs: conditions, and the same without a scale, which is positive.
         given: what is negative in the branch that is looked at.
         used: the tensors that the rewriting at hand has read at their scale.
         bound: the bound indices of largest exponents.
@@ -173,6 +174,7 @@ class _Scaling:
         self.made: list[tuple[Tensor, Scaled, Scaled]] = []
         self.rests: set[Tensor] = set()
         self.given: list[Linear] = []
+        self.signs: dict[Expr, Expr] = {}
         self.used: dict[Tensor, Equation] = {}
         self.bound: dict[tuple[int, str, Expr], Index] = {}
         self.largest: dict[Tensor, Equation] = {}
@@ -277,7 +279,8 @@ class _Scaling:
 
     def accepted(self, before: Expr, after: Expr) -> bool:
         """True if the two are equal, given how the tensors that were read are scaled."""
-        used = [replace(e, value=self.with_names(e.value)) for e in self.used.values()]
+        used = [replace(e, value=self.with_names(rewrite(e.value, self.signs.get))) for e in self.used.values()]
+        before = rewrite(before, self.signs.get)
         before, after = self.with_names(before), self.with_names(after)
         seen = dict.fromkeys(n.tensor for e in (before, after, *(e.value for e in used)) for n in entries_once(e))
         for tensor in (t for t in list(seen) if t in self.rests):
@@ -368,7 +371,9 @@ class _Scaling:
             case Add(terms):
                 return self.added([self.scale(t, unfold) for t in terms])
             case Where(condition, _, otherwise):
-                return self.chosen(condition, *self.branches(expr, unfold), otherwise)
+                return self.chosen(self.condition(condition), *self.branches(expr, unfold), otherwise)
+            case Compare():
+                return Scaled({}, self.condition(expr))
             case Sum():
                 return self.summed(expr, unfold)
         if isinstance(expr, Extremum):
@@ -393,6 +398,17 @@ class _Scaling:
         top: Linear = {apply(_RELU, _written(form.shift)): Fraction(1)}
         rest = self.less(form, top)
         return add(_written(top), apply(LOG1P, add(apply(EXPM1, negate(_written(top))), rest)))
+
+    def condition(self, expr: Expr) -> Expr:
+        """exp(u) r < 0 as r < 0: what is compared may underflow. Equality depends on roundings and stays."""
+        if not isinstance(expr, Compare) or expr.relation == "==" or not self.is_tainted(expr):
+            return expr
+        if expr not in self.signs:
+            gap = add(expr.left, negate(expr.right))
+            form = self.scale(gap, NOT_ZERO)
+            right = bool(form.shift) and self.accepted(gap, form.whole)
+            self.signs[expr] = Compare(expr.relation, form.rest, ZERO) if right else expr
+        return self.signs[expr]
 
     def is_above_one(self, expr: Expr) -> bool:
         """Whether a sum is a number that is not small, and exponentials."""

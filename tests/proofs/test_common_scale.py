@@ -163,3 +163,13 @@ def test_rows_that_do_not_count_and_rows_by_label(function, labels):
     expected = slope(lambda z: function(z, **given), Z, np.ones(()))
     for far in (Z, Z + 1000, Z - 1000):
         np.testing.assert_allclose(code(z=far, **given)["z_bar"], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_sign_of_a_difference_that_underflows():
+    def contrast(z, w):
+        return np.abs(np.exp(z) - np.exp(w)) / (np.exp(z) + np.exp(w))
+
+    code = sb.compile(sb.trace(contrast, {"z": ("N",), "w": ("N",)}))
+    z = np.array([-1000.0, -900, 900])
+    found = code(z=z, w=z + np.array([1.0, -1, 2]), dout=np.ones(3))
+    np.testing.assert_allclose(found["J"], np.tanh([0.5, 0.5, 1]).sum(), rtol=1e-12)
