@@ -156,6 +156,7 @@ class _Scaling:
             underflow. None where it has no scale.
         made: tensors, how they are scaled, and the same before the rest had a name.
         rests: the tensors that are rests or masks: what a proof may have to look into.
+        signs: conditions, and the same without a scale, which is positive.
         given: what is negative in the branch that is looked at.
         used: the tensors that the rewriting at hand has read at their scale.
         bound: the bound indices of largest exponents.
@@ -173,6 +174,7 @@ class _Scaling:
         self.made: list[tuple[Tensor, Scaled, Scaled]] = []
         self.rests: set[Tensor] = set()
         self.given: list[Linear] = []
+        self.signs: dict[Expr, Expr] = {}
         self.used: dict[Tensor, Equation] = {}
         self.bound: dict[tuple[int, str, Expr], Index] = {}
         self.largest: dict[Tensor, Equation] = {}
@@ -196,8 +198,13 @@ class _Scaling:
         )
 
     def may_overflow(self, node: Expr) -> bool:
-        exponential = isinstance(node, Apply) and (node.function is EXP or node.function == EXPM1)
-        return isinstance(node, Apply) and exponential and self.below_zero(self.linear(node.arguments[0])) is None
+        """Also whether all of a sum of exponentials may underflow, since none of them is known to be 1."""
+        if not isinstance(node, Apply) or not (node.function is EXP or node.function == EXPM1):
+            return False
+        shift = self.linear(node.arguments[0])
+        known = any(isinstance(n, Extremum) or (isinstance(n, Apply) and n.function is not EXP)
+                    for atom in shift for n in nodes_once(atom))  # fmt: skip
+        return self.below_zero(shift) is None or (not known and any(map(free_indices, shift)))
 
     def line(self, equation: Equation) -> Expr:
         """The right side of an equation, in a form that is as finite as what it is."""
@@ -272,9 +279,12 @@ class _Scaling:
 
     def accepted(self, before: Expr, after: Expr) -> bool:
         """True if the two are equal, given how the tensors that were read are scaled."""
-        used = [replace(e, value=self.with_names(e.value)) for e in self.used.values()]
+        used = [replace(e, value=self.with_names(rewrite(e.value, self.signs.get))) for e in self.used.values()]
+        before = rewrite(before, self.signs.get)
         before, after = self.with_names(before), self.with_names(after)
         seen = dict.fromkeys(n.tensor for e in (before, after, *(e.value for e in used)) for n in entries_once(e))
+        for tensor in (t for t in list(seen) if t in self.rests):
+            seen.update(dict.fromkeys(n.tensor for n in entries_once(self.equations[tensor].value)))
         rests = [self.equations[t] for t in seen if t in self.rests]
         return self.are_equal(before, after, used) or (bool(rests) and self.are_equal(before, after, [*used, *rests]))
 
@@ -290,12 +300,23 @@ class _Scaling:
         if not form.shift:
             return form.rest
         hidden = self.below_zero(form.shift)
-        if hidden is None:
+        if hidden is None or not all(self.is_zero_where(c, form.rest) for c, answer in hidden if answer):
             return None
         exponent = _written(form.shift)
         for condition, answer in hidden:
             exponent = where(condition, ZERO, exponent) if answer else where(condition, exponent, ZERO)
         return multiply(apply(EXP, exponent), form.rest)
+
+    def is_zero_where(self, condition: Expr, rest: Expr) -> bool:
+        """Whether a rest is 0 where its weights are: a proof that leaves single points out does not say."""
+        points = [n for n in nodes_once(condition) if isinstance(n, Compare) and n.relation == "=="]
+        places = [(part, p.right) for p in points for part in (factors_of(p.left) if p.right is ZERO else (p.left,))]
+        return all(substitute(self.opened(rest), {part: value}) is ZERO for part, value in places)
+
+    def opened(self, rest: Expr) -> Expr:
+        """A rest, for its name."""
+        known = self.equations.get(rest.tensor) if isinstance(rest, Entry) and rest.tensor in self.rests else None
+        return known.at(rest.indices) if known is not None and isinstance(rest, Entry) else rest
 
     def finite(self, form: Scaled) -> Scaled:
         """Without a scale, where it can be."""
@@ -350,7 +371,9 @@ class _Scaling:
             case Add(terms):
                 return self.added([self.scale(t, unfold) for t in terms])
             case Where(condition, _, otherwise):
-                return self.chosen(condition, *self.branches(expr, unfold), otherwise)
+                return self.chosen(self.condition(condition), *self.branches(expr, unfold), otherwise)
+            case Compare():
+                return Scaled({}, self.condition(expr))
             case Sum():
                 return self.summed(expr, unfold)
         if isinstance(expr, Extremum):
@@ -375,6 +398,17 @@ class _Scaling:
         top: Linear = {apply(_RELU, _written(form.shift)): Fraction(1)}
         rest = self.less(form, top)
         return add(_written(top), apply(LOG1P, add(apply(EXPM1, negate(_written(top))), rest)))
+
+    def condition(self, expr: Expr) -> Expr:
+        """exp(u) r < 0 as r < 0: what is compared may underflow. Equality depends on roundings and stays."""
+        if not isinstance(expr, Compare) or expr.relation == "==" or not self.is_tainted(expr):
+            return expr
+        if expr not in self.signs:
+            gap = add(expr.left, negate(expr.right))
+            form = self.scale(gap, NOT_ZERO)
+            right = bool(form.shift) and self.accepted(gap, form.whole)
+            self.signs[expr] = Compare(expr.relation, form.rest, ZERO) if right else expr
+        return self.signs[expr]
 
     def is_above_one(self, expr: Expr) -> bool:
         """Whether a sum is a number that is not small, and exponentials."""
@@ -510,8 +544,9 @@ class _Scaling:
     def chosen(self, condition: Expr, then: Scaled, otherwise: Scaled, plain: Expr) -> Scaled:
         if not then.shift or not otherwise.shift:
             then, otherwise = map(self.finite, (then, otherwise))
-        if plain is ZERO or then.shift == otherwise.shift:
-            return Scaled(then.shift, where(condition, then.rest, otherwise.rest))
+        if ZERO in (then.rest, plain) or then.shift == otherwise.shift:
+            common = otherwise.shift if then.rest is ZERO else then.shift
+            return Scaled(common, where(condition, then.rest, otherwise.rest))
         shift = where(condition, _written(then.shift), _written(otherwise.shift))
         return Scaled({shift: Fraction(1)}, where(condition, then.rest, otherwise.rest))
 
@@ -521,7 +556,7 @@ class _Scaling:
         while isinstance(expr, Sum):
             index, expr = open_binder(expr)
             indices.append(index)
-        form = self.scale(expr, unfold)
+        form = self.scale(_at_outer_index(expr, indices), unfold)
         folded = None if unfold else self.folded(form)
         inner = {a: k for a, k in form.shift.items() if not free_indices(a).isdisjoint(indices)}
         outer = {a: k for a, k in form.shift.items() if a not in inner}
@@ -542,7 +577,8 @@ class _Scaling:
         if len(inner) == 1 and mask is ONE and hidden is ZERO:
             ((atom, k),) = inner.items()
             term, times = Exponential(atom if k > 0 else negate(atom)), abs(k)
-        largest = term.largest(indices)
+        parts = (term.exponent, term.mask, term.hidden)
+        largest = term.largest([i for i in indices if any(i in free_indices(p) for p in parts)])
         top = _sum((self.linear(largest), times))
         gap = term.shown(_written(_sum(inner, (top, Fraction(-1)))), ZERO)
         return Scaled(_sum(outer, top), _summed(indices, multiply(apply(EXP, gap), form.rest)))
@@ -609,6 +645,12 @@ class _Scaling:
         atom = max(unknown, key=lambda a: shift[a])
         if self.steps > MOST_STEPS:
             return None
+        if shift[atom] < 0:
+            for bound, conditions in self.below(atom, add(*shift)):
+                change = (bound, shift[atom]), ({atom: Fraction(1)}, -shift[atom])
+                found = self.search(_sum(shift, *change), (*hidden, *conditions))
+                if found is not None:
+                    return found
         for top, k in shift.items():
             for bound, conditions in self.below(top, atom) if k < 0 else ():
                 share = bound.get(atom, Fraction(0))
@@ -624,7 +666,11 @@ class _Scaling:
                 found = self.search(_sum(shift, (known, -shift[atom] / share)), hidden)
                 if found is not None:
                     return found
-        return self.search_branches(shift, atom, hidden)
+        for one in (atom, *(a for a in unknown if a is not atom and isinstance(a, Extremum))):
+            found = self.search_branches(shift, one, hidden)
+            if found is not None:
+                return found
+        return None
 
     def search_branches(self, shift: Linear, atom: Expr, hidden: Hidden) -> Hidden | None:
         """The same where a positive term is one of several."""
@@ -727,6 +773,15 @@ def _summed(indices: Sequence[Index], body: Expr) -> Expr:
     for index in reversed(indices):
         body = close_sum(index, body)
     return body
+
+
+def _at_outer_index(term: Expr, indices: Sequence[Index]) -> Expr:
+    """[n = y[c]] f(y[c]) of a sum over c as [n = y[c]] f(n): its scale is that at n."""
+    for delta in (f for f in factors_of(term) if isinstance(f, Kronecker)):
+        for index, place in ((delta.left, delta.right), (delta.right, delta.left)):
+            if isinstance(index, Index) and index not in indices and isinstance(place, Entry):
+                return multiply(*(f if f is delta else substitute(f, {place: index}) for f in factors_of(term)))
+    return term
 
 
 def _log(rest: Expr) -> Expr:

@@ -257,6 +257,8 @@ def masks_of(rest: Expr, context: Context, weights: bool) -> tuple[Expr, Expr]:
         own, other = _mask(factor, context), _mask_of_hidden(factor, context)
         if isinstance(factor, Where) and factor.otherwise is ZERO:
             own = factor.condition
+        elif isinstance(factor, Where) and factor.then is ZERO:
+            other = factor.condition
         known = context.assumptions.get(factor.tensor) if isinstance(factor, Entry) else None
         zero = isinstance(factor, Entry) and not _is_positive(factor, context)
         if own is not None:

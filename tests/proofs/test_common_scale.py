@@ -103,3 +103,73 @@ def test_nothing_is_lost_at_a_label_that_is_nearly_certain(backend):
     expected = p - np.eye(3)[[0, 1]]
     expected[0, 0] = -p[0, 1:].sum()
     np.testing.assert_allclose(found, expected / 2, rtol=1e-6)
+
+
+def weighted(z, m):
+    e = np.exp(z) * m
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def test_a_weight_of_zero_has_a_gradient():
+    """Where m is 0 nothing is added up, and m may still be raised."""
+    m = np.array([[1.0, 0, 1], [0, 1, 1]])
+    dout = np.arange(1.0, 7).reshape(2, 3)
+    expected = slope(lambda m: weighted(Z, m), m, dout)
+    code = sb.compile(sb.trace(weighted, {"z": ("N", "C"), "m": ("N", "C")}))
+    for far in (Z, Z + 1000):
+        np.testing.assert_allclose(code(z=far, m=m, dout=dout)["m_bar"], expected, rtol=1e-9)
+
+
+def mean_of_bumps(z):
+    e = np.exp(-(z**2))
+    return (e * z).sum(axis=1) / e.sum(axis=1)
+
+
+def responsibilities(z):
+    d = np.exp(-((z - 2) ** 2) / 3)
+    return d / d.sum(axis=1, keepdims=True)
+
+
+def log_mixture(z):
+    e = np.exp(z)
+    return np.log((e / e.sum(axis=1, keepdims=True) * np.exp(-((z - 1) ** 2) / 2)).sum(axis=1))
+
+
+@pytest.mark.parametrize("function", [mean_of_bumps, responsibilities, log_mixture])
+def test_all_of_a_sum_may_underflow(function):
+    code = sb.compile(sb.trace(function, {"z": ("N", "C")}))
+    dout = np.arange(1.0, 1 + function(Z).size).reshape(function(Z).shape)
+    np.testing.assert_allclose(code(z=Z, dout=dout)["z_bar"], slope(function, Z, dout), rtol=1e-9, atol=1e-12)
+    far = np.array([[40.0, 50, -60], [1000, 1e3 + 1, -1e3]])
+    assert all(np.isfinite(a).all() for a in code(z=far, dout=dout).values())
+
+
+def ignored(z, y):
+    losses = -np.log(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True))[np.arange(len(y)), y]
+    return np.where(y == 1, 0, losses).sum()
+
+
+def by_column(z, u):
+    return (z - np.log(np.exp(z).sum(axis=1, keepdims=True)))[u, np.arange(z.shape[1])].sum()
+
+
+@pytest.mark.parametrize(
+    ("function", "labels"), [(ignored, {"y": ("N", "C", [1, 0])}), (by_column, {"u": ("C", "N", [1, 0, 1])})]
+)
+def test_rows_that_do_not_count_and_rows_by_label(function, labels):
+    ((name, (axis, size, values)),) = labels.items()
+    code = sb.compile(sb.trace(function, {"z": ("N", "C"), name: (axis,)}, {name: f"labels:{size}"}))
+    given = {name: np.array(values)}
+    expected = slope(lambda z: function(z, **given), Z, np.ones(()))
+    for far in (Z, Z + 1000, Z - 1000):
+        np.testing.assert_allclose(code(z=far, **given)["z_bar"], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_sign_of_a_difference_that_underflows():
+    def contrast(z, w):
+        return np.abs(np.exp(z) - np.exp(w)) / (np.exp(z) + np.exp(w))
+
+    code = sb.compile(sb.trace(contrast, {"z": ("N",), "w": ("N",)}))
+    z = np.array([-1000.0, -900, 900])
+    found = code(z=z, w=z + np.array([1.0, -1, 2]), dout=np.ones(3))
+    np.testing.assert_allclose(found["J"], np.tanh([0.5, 0.5, 1]).sum(), rtol=1e-12)
