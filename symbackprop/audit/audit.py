@@ -771,7 +771,8 @@ class Judge:
     def _alone(self, *sides: Node) -> str | None:
         """The only quantity that is no number elsewhere, where a derivative d/dx is taken."""
         nodes = [n for side in sides for n in walk(side)]
-        mentions = {m.family for n in nodes if (m := self.env.names.mention(n)) is not None}
+        letters = [n for n in nodes if isinstance(n, Symbol | Scripts)]
+        mentions = {m.family for n in letters if (m := self.env.names.mention(n)) is not None}
         found = [family for family in mentions if self.facts.ranks.get(family, 0) > 0]
         taken = any(isinstance(n, Derivative) and n.kind == "d" for n in nodes)
         return found[0] if taken and len(found) == 1 else None

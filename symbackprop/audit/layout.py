@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from symbackprop.audit.definitions import Environment
 from symbackprop.audit.scope import Reading
@@ -33,7 +34,8 @@ class Layout:
 
     def other(self, reading: Reading) -> Reading:
         """The reading with this choice made otherwise."""
-        return replace(reading, **{self.choice: not getattr(reading, self.choice)})
+        chosen: dict[str, Any] = {self.choice: not getattr(reading, self.choice)}
+        return replace(reading, **chosen)
 
 
 BY_MATRIX = Layout("derivatives by a matrix X have the shape of X transposed (numerator layout)", "turned")
