@@ -26,7 +26,7 @@ from symbackprop.audit.tree import Big, Chain, Derivative, Group, Node, Number, 
 from symbackprop.audit.tree import Symbol as Letter
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.question import Question, probed
-from symbackprop.checking.refute import AT_A_GLANCE, cross_examine, refute
+from symbackprop.checking.refute import AT_A_GLANCE, cross_examine, refute, refute_at_small_sizes
 from symbackprop.checking.sample_points import STAND_INS, arbitrary_functions
 from symbackprop.errors import SymbackpropError
 from symbackprop.evaluation.exact import Evaluator, all_symbols
@@ -762,6 +762,9 @@ def decided(comparison: Comparison, assumed: tuple[tuple[str, str, int], ...] = 
             reason = "numbers agree at every point tried, and no proof was found"
             return Ruling("UNDECIDED", reason, comparison=comparison)
         if comparison.left is not comparison.right:
+            found = refute_at_small_sizes(case.question(), seconds)
+            if found is not None:
+                return Ruling("REFUTED", counterexample=found, comparison=comparison)
             answer = cross_examine(case.question(), points=1)
             if answer is not True:
                 return Ruling("UNDECIDED", "the proof and the numbers disagree", comparison=comparison)

@@ -48,6 +48,7 @@ from symbackprop.checking.refute import (
     Stage,
     cross_examine,
     refute,
+    refute_at_small_sizes,
     refute_beside_ties,
     refute_on_thresholds,
     refute_outside,
@@ -518,14 +519,18 @@ def _not_repeated(goal: ProofGoal, budget: Budget) -> str:
 
 
 def _where_it_does_not_hold(goal: ProofGoal, open: bool, at_kinks: bool) -> tuple[Counterexample | None, str]:
-    """A point at which the claim has no value, or a wrong one: where it asks for more than the forward pass, or on a
-    threshold. Equal normal forms say nothing of such points. And a branch of which rounding decides.
+    """A point at which the claim has no value, or a wrong one: where it asks for more than the forward pass, on a
+    threshold, or where an axis is empty. Equal normal forms say nothing of such points. And a branch of which rounding
+    decides.
 
     Args:
         open: whether what it asks for may fail on a set that matters.
         at_kinks: whether the proof leaves out what is on thresholds.
     """
     seconds = SHARES["outside"].seconds
+    found = None if goal.seen_alike else refute_at_small_sizes(goal.question, SHARES["first look"].seconds)
+    if found is not None:
+        return found, ""
     found, unmet = refute_on_thresholds(goal.question, seconds, at_kinks)
     found = found or refute_beside_ties(goal.question, seconds, 1 if goal.is_long else BESIDE_TIES)
     if found is None and open:

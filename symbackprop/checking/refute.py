@@ -228,6 +228,29 @@ def refute(
     return counterexample(question, _shrunk(search, best, strongest, shrink_seconds) if small else best)
 
 
+def refute_at_small_sizes(question: Question, seconds: float) -> Counterexample | None:
+    """A point at which the claim is wrong or has no value where a size is 1, or all sizes are the same.
+
+    There an axis may be empty, as that of x[1:], and a mean over it has no value: of that normal forms do not speak.
+
+    Raises:
+        MalformedError: a claimed gradient has another shape than its tensor there.
+    """
+    search = Search(question, seconds)
+    for sizes in search.sampler.size_choices():
+        if 1 not in sizes.values() and len(set(sizes.values())) != 1:
+            continue
+        point = search.sampler.point(sizes)
+        if search.late():
+            return None
+        found = search.examine(point) if search.fits(point) else None
+        if found is not None and found.misshapen:
+            raise _wrong_shape(found)
+        if found is not None and found.disagreements():
+            return counterexample(question, found)
+    return None
+
+
 def refute_outside(question: Question, seconds: float) -> Counterexample | None:
     """A point at which the claim has no value though the gradient has one, sought beside the program's constants.
 

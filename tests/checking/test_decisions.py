@@ -747,17 +747,22 @@ def test_what_a_proof_leaves_out_is_looked_for(monkeypatch, used, open, kinks):
     assert confirmed(monkeypatch, replayed=list(used), asked=wide)[1]["_where_it_does_not_hold"][0][1] is True
 
 
-@pytest.mark.parametrize("where", ["thresholds", "ties", "outside", "nowhere"])
+@pytest.mark.parametrize("where", ["small", "thresholds", "ties", "outside", "nowhere"])
 @pytest.mark.parametrize("open", [True, False])
 @pytest.mark.parametrize("long", [True, False])
 def test_a_claim_is_asked_on_thresholds_beside_ties_and_where_it_may_have_no_value(monkeypatch, where, open, long):
-    points = {name: object() if name == where else None for name in ("thresholds", "ties", "outside")}
+    points = {name: object() if name == where else None for name in ("small", "thresholds", "ties", "outside")}
     calls = stand_in(
         monkeypatch, decide, refute_on_thresholds=(points["thresholds"], "unmet"),
-        refute_beside_ties=points["ties"], refute_outside=points["outside"],
+        refute_beside_ties=points["ties"], refute_outside=points["outside"], refute_at_small_sizes=points["small"],
     )  # fmt: skip
-    goal = SimpleNamespace(question=object(), is_long=long)
+    goal = SimpleNamespace(question=object(), is_long=long, seen_alike=False)
     found, unmet = decide._where_it_does_not_hold(goal, open, False)
+    if where == "small":
+        assert found is points["small"] and not calls["refute_on_thresholds"]
+        seen = SimpleNamespace(question=object(), is_long=long, seen_alike=True)
+        assert decide._where_it_does_not_hold(seen, open, False) == (None, "unmet"), "floating point has looked there"
+        return
     assert unmet == "unmet"
     assert found is (None if where == "nowhere" or (where == "outside" and not open) else points[where])
     if where != "thresholds":
