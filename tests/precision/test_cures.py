@@ -8,6 +8,7 @@ import symbackprop as sb
 from symbackprop.expression.build import Symbol, add, apply, multiply, number, power
 from symbackprop.expression.functions import EXP
 from symbackprop.normal_form.normal_form import Canonical
+from symbackprop.precision import safety
 from symbackprop.precision.line_code import line_of
 from symbackprop.proofs.stable_quotients import quotients
 from symbackprop.rendering.text import to_text
@@ -269,6 +270,12 @@ CURED = [
     (log_of_all, slope_of_all, ROWS, {}, "e = np.exp(z - z.max(axis=-1, keepdims=True).max(axis=-2, keepdims=True))"),
 ]
 SAMPLE = (asinh, norms, harmonic, log_total, cost_of_scores, contrast)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """What is found is asserted, not how soon: the limit is meant for a faster machine."""
+    monkeypatch.setattr(safety, "LEAST", 10 * safety.LEAST)
 
 
 @pytest.mark.parametrize(("forward", "backward", "shapes", "options", "line"), [
