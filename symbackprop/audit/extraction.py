@@ -119,6 +119,11 @@ def extract(source: Path | str, kind: str | None = None) -> Document:
     return _markdown(name, text, notes)
 
 
+def sentences(text: str) -> list[str]:
+    """The sentences of a passage, as far as full stops tell."""
+    return re.split(r"(?<=[.!?])\s+", text.strip())
+
+
 def position(document: Document, formula: Formula, offset: int) -> tuple[int, int]:
     """Line and column (from 1) in the formula's file of an offset in its `latex`, such as a span's start."""
     text = next((text for name, text in document.included if name == formula.file), document.text)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from symbackprop.audit.definitions import DEFINES, Environment
-from symbackprop.audit.extraction import Document
+from symbackprop.audit.extraction import Document, sentences
 from symbackprop.audit.tree import Derivative, Display, Link, links
 
 ANEW = (
@@ -93,8 +93,8 @@ def _defines(env: Environment, step: Link) -> str | None:
 def _anew(document: Document, first: int, f: int) -> bool:
     """True if the words before a formula say that a quantity is now something else."""
     before, here = document.formulas[first], document.formulas[_led_by(document, f)]
-    last = " ".join(re.split(r"(?<=[.!?])\s+", here.before.strip())[-2:])
-    sentence = re.split(r"(?<=[.!?])\s+", here.before.strip())[-1]
+    told = sentences(here.before)
+    last, sentence = " ".join(told[-2:]), told[-1]
     if re.search(ANEW, last if here.display else sentence, re.I):
         return True
     return before.headings != here.headings and re.search(LET, sentence, re.I) is not None

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, replace
 
 from symbackprop.audit.definitions import Environment
-from symbackprop.audit.extraction import Document, Formula
+from symbackprop.audit.extraction import Document, Formula, sentences
 from symbackprop.audit.grammar import parse_expression
 from symbackprop.audit.tree import Derivative, Link, Node, Number, Scripts, Symbol, Terms, links, walk
 
@@ -65,15 +65,15 @@ class Suppositions:
         self.told: list[Supposed] = [Supposed()]  # up to that line
         for line, paragraph in sorted(document.prose, key=lambda told: told[0]):
             known = self.told[-1]
-            for sentence in _sentences(paragraph):
+            for sentence in sentences(paragraph):
                 known = _with(known, env, sentence)
             self.lines.append(line)
             self.told.append(known)
 
     def at(self, formula: Formula) -> Supposed:
         """What is supposed of a formula's matrices."""
-        last = _sentences(formula.before.strip())[-1]
-        first = _sentences(formula.after.strip())[0] if formula.after else ""
+        last = sentences(formula.before)[-1]
+        first = sentences(formula.after)[0] if formula.after else ""
         if not re.match(rf"[\s,;]*(?:{CONDITIONAL}|with|since|because|as)", first, re.I):
             first = ""
         known = self.told[bisect.bisect_right(self.lines, formula.line)]
@@ -93,10 +93,6 @@ def _with(known: Supposed, env: Environment, sentence: str) -> Supposed:
     return replace(known, once=known.once | named)
 
 
-def _sentences(text: str) -> list[str]:
-    return re.split(r"(?<=[.!?])\s+", text)
-
-
 def _upto(sentence: str) -> str:
     """A sentence as far as it comes to symmetry."""
     return re.split(r"symmetric|\\(?:top|intercal)|\^\{?T", sentence)[0]
@@ -106,7 +102,7 @@ def special(document: Document, env: Environment) -> set[str]:
     """Quantities of which the document supposes what a judge cannot use: an orthogonal Q, u with |u| = 1."""
     found: set[str] = set()
     for _, paragraph in document.prose:
-        for sentence in _sentences(paragraph):
+        for sentence in sentences(paragraph):
             found |= _named(env, sentence, SPECIAL) - {ANY}
     for formula, display in zip(document.formulas, env.displays, strict=True):
         for step in links(display):
@@ -117,7 +113,7 @@ def special(document: Document, env: Environment) -> set[str]:
 
 def fixed(document: Document, env: Environment, formula: Formula) -> frozenset[str]:
     """The quantities that the words before a formula hold fixed, by name: "holding $A$ constant"."""
-    last = _sentences(document.words_before(formula).strip())[-1]
+    last = sentences(document.words_before(formula))[-1]
     if not re.search(FIXED, last, re.I) or re.search(NOT_SO, last, re.I):
         return frozenset()
     named = [m for m in re.findall(NAME, last) if "=" not in m]
@@ -126,7 +122,7 @@ def fixed(document: Document, env: Environment, formula: Formula) -> frozenset[s
 
 def supposes(env: Environment, formula: Formula, step: Link) -> bool:
     """True for u^T u = 1 in running text, or after "assume that": a link that says how quantities are chosen."""
-    cue = re.search(CUE, _sentences(formula.before.strip())[-1], re.I) is not None
+    cue = re.search(CUE, sentences(formula.before)[-1], re.I) is not None
     if step.left is None or step.relation.sign != "=" or (formula.display and not cue):
         return False
     every = [n for side in (step.left, step.right) for n in walk(side)]
@@ -152,7 +148,7 @@ def is_condition(env: Environment, formula: Formula, step: Link) -> bool:
         return True
     if any(isinstance(n, Derivative) for side in (step.left, step.right) for n in walk(side)):
         return False
-    if re.search(SOUGHT, " ".join(_sentences(formula.before.strip())[-2:]), re.I):
+    if re.search(SOUGHT, " ".join(sentences(formula.before)[-2:]), re.I):
         return True
     one, two = (_names(env, side) for side in (step.left, step.right))
     given = not any(env.definitions.get(f) or f in env.functions for f in one | two)

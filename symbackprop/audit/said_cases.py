@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from symbackprop.audit.definitions import Environment
-from symbackprop.audit.extraction import Document, Formula
+from symbackprop.audit.extraction import Document, Formula, sentences
 from symbackprop.audit.grammar import parse_expression
 from symbackprop.audit.tree import Anything, Cases, Chain, Display, Link, Scripts, Symbol, walk
 
@@ -67,7 +67,7 @@ def said_cases(document: Document, env: Environment, number: int, display: Displ
     if _tells_both(step):
         return SaidCases()
     near = [*formula.headings[-1:], document.words_before(formula)]
-    first, *more = _sentences(formula.after)
+    first, *more = sentences(formula.after)
     if not (leads_on and not more and first[:1].isupper()):  # which leads to the next formula
         near.append(first)
     told = [c for text in near for _, c in _compared(env, text)]
@@ -88,7 +88,7 @@ def premise(document: Document, env: Environment, formula: Formula, step: Link) 
     if own:
         return Premise(tuple(own), True)
     for text, sure in ((formula.before, True), (document.words_before(formula), False)):
-        clause = _sentences(text)[-1]
+        clause = sentences(text)[-1]
         found = re.search(rf"\b(?:if|when|whenever|where|for|provided that|assuming)\s+{FORMULA}", clause, re.I)
         chain = parse_expression(found[1]) if found is not None else None
         if found is not None and isinstance(chain, Chain) and _is_inequality(env, chain):
@@ -149,10 +149,10 @@ def _leading(env: Environment, before: str, continues: bool) -> Chain | None:
         continues: a formula stands before them, in whose sentence they may be.
     """
     opened = rf"((?:{SUPPOSES})[^$.]*{FORMULA})\.\s+(?=(?:then|here)\b)"  # "Let $i = j$. Then"
-    sentences = _sentences(re.sub(opened, r"\1, ", before, flags=re.I))
-    clauses = sentences[-1].split(";")
+    told = sentences(re.sub(opened, r"\1, ", before, flags=re.I))
+    clauses = told[-1].split(";")
     clause = clauses[-1]
-    continues = continues and len(sentences) == len(clauses) == 1 and not clause.lstrip()[:1].isupper()
+    continues = continues and len(told) == len(clauses) == 1 and not clause.lstrip()[:1].isupper()
     compared = _compared(env, clause)
     if not compared:
         return None
@@ -186,7 +186,7 @@ def _leading(env: Environment, before: str, continues: bool) -> Chain | None:
 
 def _trailing(env: Environment, formula: Formula, leads_on: bool) -> Chain | None:
     """The case with which a formula's sentence ends: "for $i = j$."."""
-    after = _sentences(formula.after)[0]
+    after = sentences(formula.after)[0]
     found = re.match(rf"[\s,]*({SAYS}|{EXCEPTS})\s*{FORMULA}\s*([.;]|,?\s*(?:{GOES_ON}|otherwise\b)|$)", after)
     if found is None or _ended(formula) or (not found[3] and leads_on):
         return None
@@ -220,10 +220,6 @@ def _cut(clause: str, match: re.Match[str], start: int) -> tuple[str, re.Match[s
 
 def _ended(formula: Formula) -> bool:
     return formula.latex.rstrip(" ~\\,").endswith(".")
-
-
-def _sentences(text: str) -> list[str]:
-    return re.split(r"(?<=[.!?])\s+", text.strip())
 
 
 def _compared(env: Environment, text: str) -> list[tuple[re.Match[str], Chain]]:

@@ -480,10 +480,8 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, budget
             found = answer
         if answer is True and found is None and sites(goal.question):
             share = SHARES["branches at stated sizes" if goal.traced.sizes else "branches"]
-            answer = (
-                refute(goal.question, budget_seconds=share.seconds, seed=1, stage="directed", most=BESIDE_BRANCHES)
-                or True
-            )
+            beside = refute(goal.question, budget_seconds=share.seconds, seed=1, stage="directed", most=BESIDE_BRANCHES)
+            answer = beside or True
     except (UnsupportedError, ArithmeticError):
         return Verdict("UNDECIDED", subject, reason=UNEXAMINED)
     if found is not None:

@@ -133,7 +133,8 @@ class EditSearch:
             if edit is not None and self.trials.agree(edit.equations, self.lines, self.goals):
                 found.append(edit)
                 left = left.part("a better edit")
-                self._least = min(self._least, self._cost(edit)) if smaller else NO_EDIT
+                if smaller:
+                    self._least = min(self._least, self._cost(edit))
         self._least = NO_EDIT
         return sorted(found, key=self._cost)
 
