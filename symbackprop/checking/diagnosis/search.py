@@ -173,23 +173,17 @@ class EditSearch:
         if stage == "several":
             kept = {a for a, b in self.goals.items() if a is b}
             free = [e for e in self.lines if not downstream(self.lines, {e.tensor}) & kept]
-            found: Iterator[Edit | None] = itertools.chain(
-                everywhere(free, self.vocabulary), moved(free, self.vocabulary)
-            )
-            return (
-                found
-                if self.vocabulary.derivation
-                else itertools.chain(self._promising(self._suspects, without_term), found)
-            )
+            lacking = () if self.vocabulary.derivation else self._promising(self._suspects, without_term)
+            return itertools.chain(lacking, everywhere(free, self.vocabulary), moved(free, self.vocabulary))
         if stage == "double":
             return self._promising(self._suspects, double_edits)
         suspects = [g for g in self._suspects if self._rank(g) == stage]
         found = self._promising(suspects, self._smaller)
         if not self.vocabulary.derivation:  # nothing is assigned in a derivation
-            return itertools.chain(self._promising(suspects, overwritten), found)
+            return itertools.chain(self._promising(suspects, overwritten, linear=False), found)
         if stage == "likely":
             carried = without_carry(self.lines, self.vocabulary, self._sources)
-            paths = self._promising(suspects, without_path)  # the commonest slip, before what is tried one by one
+            paths = self._promising(suspects, without_path, linear=False)  # the commonest slip, before all others
             return itertools.chain(carried, without_weights(self.lines, self.vocabulary), paths, found)
         return found
 
@@ -207,18 +201,21 @@ class EditSearch:
         self,
         suspects: Iterable[list[Equation]],
         edits_of: Callable[[Sequence[Equation], Vocabulary], Iterator[Edit | None]],
+        linear: bool = True,
     ) -> Iterator[Edit | None]:
-        """Edits of lines at which a cure is possible; None for one that is none at first sight."""
+        """Edits of lines at which a cure is possible; None for one that is none at first sight.
+
+        Args:
+            linear: whether the goals answer to such an edit as to any other change of the line. What one step of a
+                recurrence leaves, the next ones find: of such edits nothing is seen at first sight.
+        """
         for group in suspects:
             response = self.trials.response(group, self.lines, self._wanted)
             if response is None:
                 yield from edits_of(group, self.vocabulary)
             elif response.curable:
                 for edit in edits_of(group, self.vocabulary):
-                    # what one step of a recurrence leaves, the next ones find: that is not linear in the edit
-                    tried = edits_of in (overwritten, without_path) or (
-                        edit is not None and self.trials.promising(edit.equations, response)
-                    )
+                    tried = not linear or (edit and self.trials.promising(edit.equations, response))
                     yield edit if tried else None
 
 
