@@ -21,6 +21,8 @@ ANEW = (
 )
 LET = r"\b(?:let|suppose|consider|take|define|denote|set|write|with|computes?|is (?:now )?given by|use[sd]?|becomes?)\b"
 
+SAYS_ITSELF = r"\$[^$]*=[^$]*\$.*[.!?]$"  # a whole sentence with an equation of its own, of which its words speak
+
 
 @dataclass(frozen=True)
 class Part:
@@ -94,7 +96,8 @@ def _anew(document: Document, first: int, f: int) -> bool:
     """True if the words before a formula say that a quantity is now something else."""
     before, here = document.formulas[first], document.formulas[_led_by(document, f)]
     told = sentences(here.before)
-    last, sentence = " ".join(told[-2:]), told[-1]
+    last = " ".join(s for s in told[-2:] if not re.search(SAYS_ITSELF, s))
+    sentence = told[-1]
     if re.search(ANEW, last if here.display else sentence, re.I):
         return True
     return before.headings != here.headings and re.search(LET, sentence, re.I) is not None
