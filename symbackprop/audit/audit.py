@@ -16,6 +16,7 @@ from symbackprop.audit.arrays import Misfit, NotRead
 from symbackprop.audit.changes import Change, changes
 from symbackprop.audit.definitions import Environment, changes_in, environment, given_changes, mentions_in, rests_on
 from symbackprop.audit.differentials import with_differentials
+from symbackprop.audit.error_terms import Meaning, meanings, recursions
 from symbackprop.audit.extraction import Document, Formula, extract
 from symbackprop.audit.grammar import parse, parse_expression
 from symbackprop.audit.inference import infer
@@ -170,9 +171,14 @@ def audit(
     if layered is not None:
         spoken = [(layered(one), layered(two)) for one, two in spoken]
     whole = environment(displays, survey(displays), spoken, changes is not None)
+    clock = Clock(patience * REPAIR, patience * REPAIRS, worked() + ALL)
+    supposed = _error_terms(document, whole, clock)
+    if supposed:
+        spoken = [*spoken, *(pair for meaning in supposed for pair in meaning.pairs)]
+        whole = environment(displays, survey(displays), spoken, changes is not None)
     divided = parts(document, whole)
     found = Audit(document, [], {}, [])
-    clock = Clock(patience * REPAIR, patience * REPAIRS, worked() + ALL)
+    found.assumptions += [told for meaning in supposed if (told := meaning.told)]
     for part in divided:
         env = whole
         if len(divided) > 1:
@@ -204,6 +210,23 @@ def audit(
                 found.notation[f"{name} from line {line} on"] = meaning
         found.assumptions += [a for a in facts.assumptions if a not in found.assumptions]
         if found.stopped is not None:
+            break
+    return found
+
+
+def _error_terms(document: Document, env: Environment, clock: Clock) -> list[Meaning]:
+    """What quantities stand for that are given by the next layer's alone: one of their equations proves it."""
+    found = []
+    for recursion in recursions(env):
+        for meaning in meanings(env, recursion):
+            if not meaning.said:
+                spoken = [(s.left, s.right) for s in env.spoken if s.left is not None]
+                tried = environment(env.displays, env.habits, [*spoken, *meaning.pairs], env.differentials)
+                judge = Judge(document, tried, *infer(document, tried), clock)
+                steps = [(d.place, tried.link(d.place)) for d in (recursion.general, *recursion.last)]
+                if not any(judge.ruled(s.left, s.right, place).status == "PROVED" for place, s in steps if s.left):
+                    continue
+            found.append(meaning)
             break
     return found
 
@@ -682,7 +705,7 @@ class Judge:
                 if d.place[0] >= 0:
                     near.append((self.document.formulas[d.place[0]].latex, walk(d.right)))
         proved = self.proved.get(step.left, [])
-        slips = Slips(self.env, self.facts.ranks, formula.latex, step, beside(self.env, near), proved)
+        slips = Slips(self.env, self.facts.ranks, formula.latex, step, beside(self.env, near, step.left), proved)
         until = worked() + min(self.clock.repair, self.clock.repairs)
         restricted = self.said_positive(formula, step)
         start = worked()

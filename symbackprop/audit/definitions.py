@@ -92,6 +92,7 @@ class Environment:
         spoken: names that the words give to derivatives.
         differentials: dJ is the total differential of J, and no name for a derivative.
         other_forms: what quantities without layer or entry were proved to be, beside what defines them.
+        endless: quantities that are given by themselves at the next layer, with no end to it.
     """
 
     habits: Habits
@@ -117,6 +118,7 @@ class Environment:
     spoken: tuple[Link, ...] = ()
     differentials: bool = False
     other_forms: dict[str, list[Node]] = field(default_factory=lambda: defaultdict(list))
+    endless: dict[str, Definition] = field(default_factory=dict)
 
     def link(self, place: tuple[int, int]) -> Link:
         """The link at a place: a formula's, or with a formula's number below 0 one that the words say."""
@@ -178,6 +180,7 @@ def environment(
     _functions(env)
     _zeros(env)
     _definitions(env)
+    _endless(env)
     _name_parts(env)
     _abstract(env)
     return env
@@ -491,6 +494,10 @@ def _definitions(env: Environment) -> None:
                 other = None  # the first layer is the input
             slope = _defines_slope(env, head, link)
             first = slopes.get((mention.family, _generic(env, mention.layer)))
+            names = env.definitions[mention.family]
+            if slope and any(d.place[0] == SPOKEN and _says_again(env, d.right, link.right) for d in names):
+                env.roles[place] = "DEFINITION"
+                continue
             if other is not None and not (slope and first == place and not other.slope):
                 continue
             if first is not None and first != place and not slope:
@@ -499,6 +506,18 @@ def _definitions(env: Environment) -> None:
             env.definitions[mention.family].append(definition)
             env.roles[place] = "DEFINITION"
             taken[mention.family, mention.layer, number, slope] = definition
+
+
+def _endless(env: Environment) -> None:
+    """delta^l = W^{l+1} delta^{l+1}: what is given by itself at the next layer, unless it is called a derivative."""
+    for family, known in env.definitions.items():
+        general = [d for d in known if d.layer is not None and d.layer.base in env.habits.layer_letters]
+        if general and not any(d.slope for d in general):
+            own = (env.names.mention(n) for n in walk(general[0].right) if isinstance(n, Scripts))
+            ahead = (m.layer for m in own if m is not None and m.family == family and m.layer is not None)
+            here = general[0].layer
+            if here is not None and any(a.base == here.base and a.offset > here.offset for a in ahead):
+                env.endless[family] = general[0]
 
 
 def _name_parts(env: Environment) -> None:
@@ -631,6 +650,14 @@ def _defines_slope(env: Environment, head: Head, link: Link) -> bool:
         return False
     of = env.head(right.of)
     return of is not None and head.mention.plain and not head.arguments and of.mention.family != head.mention.family
+
+
+def _says_again(env: Environment, one: Node, two: Node) -> bool:
+    """delta^L = dC/dz^L, where delta^l is known to be dC/dz^l."""
+    if not isinstance(one, Derivative) or not isinstance(two, Derivative) or len(one.by) != 1 or len(two.by) != 1:
+        return False
+    its, own = env.names.mention(one.by[0]), env.names.mention(two.by[0])
+    return its is not None and own is not None and its.family == own.family
 
 
 def _given(env: Environment, right: Node) -> bool:

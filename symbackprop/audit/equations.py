@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import replace
 
-from symbackprop.audit.arrays import Array, Axis, Misfit
+from symbackprop.audit.arrays import Array, Axis, Misfit, NotRead
 from symbackprop.audit.definitions import Definition, Environment
 from symbackprop.audit.lengths import Key, Lengths
 from symbackprop.audit.quantities import Quantities
@@ -76,6 +76,8 @@ class Equations(Quantities, ABC):
         )
         definition = self._definition_of(instance)
         value: Expr | None = None
+        if definition is not None and definition.layer != instance.layer and family in self.env.endless:
+            self._leads_to_an_end(instance)
         if definition is not None:
             value = self._value(definition, instance, axes, indices)
         own = axes[1:] if instance.lifted else axes
@@ -86,6 +88,15 @@ class Equations(Quantities, ABC):
             )
             value = where(kronecker(place, ZERO), ONE, rest)
         return None if value is None else Equation(tensor, indices, value)
+
+    def _leads_to_an_end(self, instance: Instance) -> None:
+        """Raises NotRead unless a later layer's equation ends the way through the next layers."""
+        here = instance.layer
+        known = (d.layer for d in self.env.definitions[instance.family] if d is not self.env.endless[instance.family])
+        if here is None or not any(d is not None and d.base == here.base and d.offset > here.offset for d in known):
+            raise NotRead(
+                f"{instance.family} is given by itself at the next layer alone: nothing says what it is at the last one"
+            )
 
     def _definition_of(self, instance: Instance) -> Definition | None:
         base, _, count = instance.family.partition("(")

@@ -15,6 +15,7 @@ from fractions import Fraction as Rational
 
 from symbackprop.audit.definitions import Environment
 from symbackprop.audit.grammar import parse_expression
+from symbackprop.audit.latex import to_tex
 from symbackprop.audit.lint import bound
 from symbackprop.audit.names import layer_of
 from symbackprop.audit.tree import (
@@ -640,19 +641,29 @@ def _joined(texts: Sequence[str], signs: Sequence[str]) -> str:
     return found
 
 
-def beside(env: Environment, formulas: Sequence[tuple[str, Iterable[Anything]]]) -> list[str]:
-    """The quantities and slopes of functions that stand in formulas, as text: nearest first."""
+def beside(env: Environment, formulas: Sequence[tuple[str, Iterable[Anything]]], left: Node) -> list[str]:
+    """The quantities and slopes of functions that stand in formulas, as text: nearest first.
+
+    A slope at another layer stands for that at the layer of the left side as well.
+    """
     found: dict[str, None] = {}
     slopes: dict[str, None] = {}
+    moved: dict[str, None] = {}
+    here = left.by[0] if isinstance(left, Derivative) and left.by else left
     for text, nodes in formulas:
         for node in nodes:
             if isinstance(node, Product):
                 for one, two in itertools.pairwise(node.factors):
                     mention = env.names.mention(one)
-                    called = mention is not None and isinstance(two, Group) and len(two.items) == 1
-                    if called and mention is not None and (mention.primes or mention.family in env.functions):
+                    if mention is None or not isinstance(two, Group) or len(two.items) != 1:
+                        continue
+                    if mention.primes or mention.family in env.functions:
                         values = slopes if mention.primes else found
                         values.setdefault(text[one.span[0] : two.span[1]])
+                        of = two.items[0]
+                        if mention.primes and isinstance(of, Scripts) and isinstance(here, Scripts):
+                            there = to_tex(replace(here, base=of.base, primes=0))
+                            moved.setdefault(f"{text[one.span[0] : one.span[1]]}({there})")
             if isinstance(node, Derivative) and node.form == "fraction" and node.of is not None:
                 slopes.setdefault(text[node.span[0] : node.span[1]])
             if isinstance(node, Symbol | Scripts):
@@ -670,7 +681,7 @@ def beside(env: Environment, formulas: Sequence[tuple[str, Iterable[Anything]]])
                 ):
                     continue
                 found.setdefault(text[node.span[0] : node.span[1]])
-    return [*slopes, *found]
+    return [*slopes, *moved, *found]
 
 
 __all__ = ["Candidate", "Slips", "beside", "tidied"]
