@@ -32,7 +32,7 @@ from symbackprop.checking.decide import (
     refuted,
     untraced,
 )
-from symbackprop.checking.diagnosis.edited_function import edited
+from symbackprop.checking.diagnosis.edited_function import as_written, edited
 from symbackprop.checking.freeing import LARGE, LONG, freed
 from symbackprop.checking.progress import Observer, Progress, report, watched
 from symbackprop.checking.raising import failure
@@ -40,7 +40,7 @@ from symbackprop.checking.refute import Stage
 from symbackprop.checking.running_lines import Line, lines_that_run
 from symbackprop.checking.trace_agreement import agree_with_numpy
 from symbackprop.checking.transposable import transposable
-from symbackprop.checking.verdict import GIVEN_SIZES, SURROGATE, Verdict
+from symbackprop.checking.verdict import GIVEN_SIZES, SURROGATE, CuredLine, Verdict
 from symbackprop.errors import (
     BudgetError,
     DataError,
@@ -150,12 +150,18 @@ def _with_judged_code(case: Case, verdict: Verdict, budget: Budget) -> Verdict:
     lines = {line.number: line.code for line in verdict.cured if line.code}
     if not lines:
         return verdict
-    changed = edited(case.backward, lines) if len(lines) == sum(bool(line.code) for line in verdict.cured) else None
+    each, returned = len(lines) == sum(bool(line.code) for line in verdict.cured), tuple(verdict.claims)
+    changed = edited(case.backward, lines, returned) if each else None
     try:
         right = changed is not None and bool(confirmed(replace(case, backward=changed), budget.part("cured code")))
     except SymbackpropError:
         right = False
-    return verdict if right else replace(verdict, cured=tuple(replace(line, code="") for line in verdict.cured))
+
+    def shown(line: CuredLine) -> CuredLine:
+        code = as_written(case.backward, line.number, line.code, returned) if right and line.code else ""
+        return replace(line, code=code)
+
+    return replace(verdict, cured=tuple(map(shown, verdict.cured)))
 
 
 def _read_twice(case: Case, verdict: Verdict, budget: Budget) -> Verdict:

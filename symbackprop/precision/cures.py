@@ -17,7 +17,7 @@ from typing import Any
 
 from symbackprop.checking.budget import Budget
 from symbackprop.checking.check import Case, confirmed
-from symbackprop.checking.diagnosis.edited_function import edited, statement_at
+from symbackprop.checking.diagnosis.edited_function import as_written, edited, statement_at
 from symbackprop.checking.user_lines import with_parts
 from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import SymbackpropError
@@ -76,7 +76,8 @@ def cure_of(verdict: Verdict, code: UserCode, case: Case, search: Search, found:
             return None
         if holds(chosen):
             chosen = _fewer(chosen, holds, end)
-            return {n: _as_returned(function, n, text) for n, text in sorted(chosen.items())}
+            returned = tuple(code.question.pairs) if backward else ()
+            return {n: as_written(function, n, text, returned) for n, text in sorted(chosen.items())}
     return None
 
 
@@ -101,13 +102,6 @@ def _called(program: Program, called: Mapping[str, str], function: Callable[...,
     return found
 
 
-def _as_returned(function: Callable[..., Any], number: int, text: str) -> str:
-    """The line as it stands in the code where the value is returned."""
-    statement = statement_at(function, number)
-    returned = isinstance(statement, ast.Return) and not isinstance(statement.value, ast.Dict)
-    return f"return {text.partition(' = ')[2]}" if returned else text
-
-
 def _choices(changes: Mapping[int, Sequence[str]]) -> Iterator[Lines]:
     """Which lines to change, and how, one or two or all of them: what is soonest read first."""
     single = [{n: form} for n, forms in changes.items() for form in forms]
@@ -127,7 +121,7 @@ def _fewer(chosen: Lines, holds: Callable[[Lines], bool], end: float) -> Lines:
 
 def _holds(code: UserCode, case: Case, search: Search, found: Found, lines: Lines, end: float) -> bool:
     """Whether the function with these lines is finite and accurate, and proved."""
-    backward = edited(case.backward, lines)
+    backward = edited(case.backward, lines, tuple(code.question.pairs))
     if backward is None:
         return False
     other = Search(replace(code, backward=backward), search.inputs, search.values, search.judge)

@@ -168,7 +168,12 @@ def logistic_argument(expr: Expr, context: Context) -> Expr | None:
         for above, below in (expr.factors, expr.factors[::-1]):
             u = exponent_of(above, context)
             if u is not None and isinstance(below, Power) and below.exponent is MINUS_ONE:
-                return u if one_plus_exp(below.base, context) is u else None
+                if one_plus_exp(below.base, context) is u:
+                    return u
+                for one, other in _two_terms(context.opened(below.base)):
+                    v = exponent_of(other, context)
+                    if exponent_of(one, context) is u and v is not None:
+                        return subtract(u, v)  # exp(u) / (exp(u) + exp(v))
     return None
 
 

@@ -43,11 +43,26 @@ def linear_with_the_factors_swapped(dout, x, w, b):
     return dx, dw, db
 
 
+def product(x, w):
+    return np.tanh(x @ w)
+
+
+def product_with_a_factor_at_the_second_place(dout, x, w):
+    y = np.tanh(x @ w)
+    g = dout * (1 - y * y)
+    return g @ w.T, 2 * x.T @ g
+
+
 ROWS = {"x": ("N", "D"), "gamma": ("D",), "beta": ("D",)}
 LINEAR = {"x": ("N", "D"), "w": ("D", "M"), "b": ("M",)}
 CASES = {
     "a part of a line": (layernorm, layernorm_with_a_sum_for_a_mean, ROWS),
     "a factor": (linear, linear_with_a_mean_for_a_sum, LINEAR),
+    "a value of a returned tuple": (
+        product,
+        product_with_a_factor_at_the_second_place,
+        {"x": ("N", "D"), "w": ("D", "M")},
+    ),
     "a sign": (linear, linear_with_the_factors_swapped, LINEAR),
 }
 

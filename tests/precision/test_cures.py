@@ -228,6 +228,24 @@ def slope_of_all(z):
     return {"z": e / e.sum()}
 
 
+def preference(a, b):
+    return -np.sum(np.log(np.exp(a) / (np.exp(a) + np.exp(b))))
+
+
+def preference_slopes(a, b):
+    p = np.exp(a) / (np.exp(a) + np.exp(b))
+    return p - 1, 1 - p
+
+
+def cosine(a, b):
+    return np.sum(a / np.sqrt(a**2 + b**2))
+
+
+def cosine_slopes(a, b):
+    n = np.sqrt(a**2 + b**2)
+    return b**2 / n**3, -a * b / n**3
+
+
 POS = {"assume": {"a": "pos", "b": "pos"}}
 CURED = [
     (norms, norms_slope, ROWS, {}, "n = np.abs(z).max(axis=-1) * np.sqrt("),
@@ -242,6 +260,8 @@ CURED = [
     (mish, mish_slope, X, {}, "np.where(x > 0, "),
     (angle, angle_slope, {"x": ("N",), "y": ("N",)}, {"ranges": {"x": (1e-200, 1e4), "y": (1, 1e4)}}, "y**2 + x**2"),
     (hypot, hypot_slopes, AB, {}, "r = np.hypot(a, b)"),
+    (preference, preference_slopes, AB, {}, "return -1 / (1 + np.exp(a - b)), 1 / (1 + np.exp(a - b))"),
+    (cosine, cosine_slopes, AB, {}, "return b**2 / n / n / n, -a * b / n / n / n"),
     (log_softmax, log_softmax_slope, ROWS, {}, "np.exp(z - z.max(axis=-1, keepdims=True))"),
     (entropy, entropy_slope, ROWS, {}, "p[:, None, :]"),
     (causal, causal_slope, {"s": ("T", "T")}, {}, "s.min(axis=-1, keepdims=True)).max(axis=-1, keepdims=True)"),
@@ -269,7 +289,7 @@ CURED = [
     (contrast, contrast_slope, {"s": ("T", "T")}, {}, "0, p).sum(axis=-1, keepdims=True), p)"),
     (log_of_all, slope_of_all, ROWS, {}, "e = np.exp(z - z.max(axis=-1, keepdims=True).max(axis=-2, keepdims=True))"),
 ]
-SAMPLE = (asinh, norms, harmonic, log_total, cost_of_scores, contrast)
+SAMPLE = (preference, asinh, norms, harmonic, log_total, cost_of_scores, contrast)
 
 
 @pytest.fixture(autouse=True)

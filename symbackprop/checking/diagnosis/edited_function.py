@@ -10,16 +10,20 @@ import ast
 import inspect
 import textwrap
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
-def edited(function: Callable[..., Any], lines: Mapping[int, str]) -> Callable[..., Any] | None:
+def edited(
+    function: Callable[..., Any], lines: Mapping[int, str], returned: Sequence[str] = ()
+) -> Callable[..., Any] | None:
     """The function with other assignments in some of its lines; None where that cannot be done, or changes nothing.
 
     Args:
-        lines: the number of a line in its file -> an assignment to a name; of a returned dictionary several, one a
-            line.
+        lines: the number of a line in its file -> an assignment to a name; of what is returned in one statement
+            several, one a line.
+        returned: the names of the values of a returned tuple, with or without a leading "d"; none where the first is
+            what the function gives and the others are for its backward pass.
 
     Example:
         >>> edited(len, {1: "x = 2"}) is None
@@ -38,7 +42,7 @@ def edited(function: Callable[..., Any], lines: Mapping[int, str]) -> Callable[.
         return None
     definition.decorator_list = []
     before = ast.dump(tree)
-    editor = _Editor(replacements)
+    editor = _Editor(replacements, returned)
     editor.visit(tree)
     if editor.left or ast.dump(tree) == before:
         return None
@@ -60,31 +64,33 @@ def statement_at(function: Callable[..., Any], number: int) -> ast.stmt | None:
 class _Editor(ast.NodeTransformer):
     """Replaces statements by the lines on which they begin."""
 
-    def __init__(self, new: dict[int, list[ast.stmt]]) -> None:
-        self.left = dict(new)
+    def __init__(self, new: dict[int, list[ast.stmt]], returned: Sequence[str]) -> None:
+        self.left, self.returned = dict(new), returned
 
     def visit(self, node: ast.AST) -> Any:
         """The node with what is to be replaced in it."""
         if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Return) and node.lineno in self.left:
             first, *others = self.left[node.lineno]
-            new = _put_in(node, first)
+            new = _put_in(node, first, self.returned)
             for statement in others if isinstance(node, ast.Return) else ():
-                new = _put_in(node, statement) if new is not None else None
+                new = _put_in(node, statement, self.returned) if new is not None else None
             if new is not None and (not others or isinstance(node, ast.Return)):
                 del self.left[node.lineno]
                 return ast.fix_missing_locations(ast.copy_location(new, node))
         return self.generic_visit(node)
 
 
-def _put_in(old: ast.stmt, new: ast.stmt) -> ast.stmt | None:
-    """The new assignment in place of the old one; in a returned dictionary its value at the key of that name."""
+def _put_in(old: ast.stmt, new: ast.stmt, returned: Sequence[str]) -> ast.stmt | None:
+    """The new assignment in place of the old one; of what is returned its value at the key or place of that name."""
     if not isinstance(new, ast.Assign) or not isinstance(new.targets[0], ast.Name):
         return None
     name = new.targets[0].id
     if isinstance(old, ast.Return):
         if isinstance(old.value, ast.Tuple):
-            old.value.elts[0] = new.value  # the output before its cache
-            return old
+            place = _place(name, old.value, returned)
+            if place is not None:
+                old.value.elts[place] = new.value
+            return old if place is not None else None
         if not isinstance(old.value, ast.Dict):
             old.value = new.value
             return old
@@ -97,6 +103,31 @@ def _put_in(old: ast.stmt, new: ast.stmt) -> ast.stmt | None:
     if isinstance(target, ast.Subscript):  # what was done to some of its places, for all of them
         target = target.value
     return new if isinstance(target, ast.Name) and target.id == name else None
+
+
+def _place(name: str, values: ast.Tuple, returned: Sequence[str]) -> int | None:
+    """Which value of a returned tuple has a name; without names the first, which stands before a cache."""
+    if not returned:
+        return 0
+    places = [k for k, own in enumerate(returned) if name in (own, f"d{own}", f"d_{own}")]
+    return places[0] if len(places) == 1 and len(returned) == len(values.elts) else None
+
+
+def as_written(function: Callable[..., Any], number: int, code: str, returned: Sequence[str] = ()) -> str:
+    """Assignments that `edited` takes, as they stand in the function: of what is returned the whole statement."""
+    statement = statement_at(function, number)
+    if not isinstance(statement, ast.Return) or isinstance(statement.value, ast.Dict):
+        return code
+    if not isinstance(statement.value, ast.Tuple):
+        return f"return {code.partition(' = ')[2]}"
+    values = [ast.unparse(value) for value in statement.value.elts]
+    for line in code.splitlines():
+        name, _, value = line.partition(" = ")
+        place = _place(name, statement.value, returned)
+        if place is None:
+            return code
+        values[place] = value
+    return f"return {', '.join(values)}"
 
 
 def _made(function: types.FunctionType, definition: ast.FunctionDef) -> Callable[..., Any] | None:
@@ -120,4 +151,4 @@ def _made(function: types.FunctionType, definition: ast.FunctionDef) -> Callable
     return result
 
 
-__all__ = ["edited", "statement_at"]
+__all__ = ["as_written", "edited", "statement_at"]
