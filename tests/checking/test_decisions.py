@@ -118,7 +118,7 @@ def test_code_is_shown_only_where_the_function_with_all_of_it_is_proved(monkeypa
     lines = tuple(CuredLine(k, x, x, code) for k, code in enumerate(codes))
     judged = said(verdict) if isinstance(verdict, str) else verdict
     changed = (lambda dout, x: dout) if written else None
-    calls = stand_in(monkeypatch, check, edited=lambda function, lines: changed, confirmed=judged)
+    calls = stand_in(monkeypatch, check, edited=lambda function, lines, returned: changed, confirmed=judged)
     answer = check._with_judged_code(asked(), said("REFUTED", cured=lines), BUDGET)
     kept = verdict == "PROVED" and written
     assert [line.code for line in answer.cured] == [c if kept else "" for c in codes]
