@@ -45,6 +45,7 @@ from symbackprop.expression.build import (
     sum_over,
     tensors_in,
 )
+from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import Equation, Program, symbols, unused
 from symbackprop.expression.recurrence import Block, Recurrence, blocks, equations_of
 from symbackprop.normal_form.work_time import worked
@@ -139,6 +140,7 @@ def certificate(
     return accepted(Emission(gradient, question, claim, claims), title, lemmas)
 
 
+@collector_paused()
 def accepted(emission: Emission, title: str, lemmas: Sequence[Lemma]) -> str:
     """The file, with room for deep recursion.
 

@@ -19,6 +19,7 @@ from symbackprop.checking.check import Case
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.verdict import Precision, Verdict
 from symbackprop.errors import SymbackpropError
+from symbackprop.expression.nodes import collector_paused
 from symbackprop.frontends.numpy.time_limit import OutOfTime, within
 from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.blame import blamed
@@ -40,6 +41,7 @@ NO_TRUTH = "no point was found at which the true value could be told"
 LEAST = 0.5  # seconds for stable forms, whatever the search took
 
 
+@collector_paused()
 def precision_of(
     verdict: Verdict,
     case: Case,
