@@ -216,6 +216,7 @@ detached = lambda e: apply(STOP_GRADIENT, e)  # noqa: E731
         ([lambda t: detached(Entry(A)), lambda t: multiply(t[0], Entry(B))], UPSTREAM, True, True),
         ([lambda t: Entry(A), lambda t: multiply(t[0], detached(Entry(B)))], UPSTREAM, True, False),
         ([lambda t: number(3)], "", False, True),
+        ([lambda t: detached(Entry(A)), *[lambda t: multiply(t[-1], apply(EXP, t[-1]))] * 50], "", True, True),
     ],
 )
 def test_what_depends_on_inputs_but_through_constants_is_told_apart(values, note, some, every):
