@@ -43,6 +43,7 @@ from symbackprop.expression.build import (
     entries_once,
     free_indices,
     kronecker,
+    mentioned,
     multiply,
     nodes_once,
     power,
@@ -158,11 +159,29 @@ class Composition:
         self._explicit = Explicit(self._alike.vectors, self._alike.steps, facts, self._shortest)
         self._sums = explicit
         self._walked: int | None = 0  # the first block that was not reached in time; None if all were
+        self._earlier: dict[Tensor, Lemma | None] = {}  # what a walk over the same definitions has found
 
     @property
     def complete(self) -> bool:
         """Whether the walk has come to its end."""
         return self._walked is None
+
+    def follow(self, earlier: Composition, edits: Iterable[Tensor]) -> None:
+        """Take over what another walk has found of tensors whose definitions are the same.
+
+        Args:
+            edits: the tensors that are defined otherwise there.
+        """
+        changed = set(edits)
+        for equation in self.program.equations:
+            if equation.tensor in changed or mentioned(equation.value) & changed:
+                changed.add(equation.tensor)
+        for equation in self.program.equations:
+            tensor, lemma = equation.tensor, earlier.lemmas.get(equation.tensor)
+            if tensor in changed or (lemma is None and not earlier.complete):
+                continue
+            if lemma is None or not changed.intersection(tensors_in(lemma.equation.value), lemma.opened):
+                self._earlier[tensor] = lemma
 
     def walk(self) -> None:
         """Find the user's tensors among the derived ones, as far as the time goes; or go on where it ended."""
@@ -680,6 +699,14 @@ class Composition:
 
     def _found(self, own: Equation) -> bool:
         """Whether the tensor was proved to be a known one."""
+        if own.tensor in self._earlier:
+            known = self._earlier[own.tensor]
+            others = () if known is None else tuple(tensors_in(known.equation.value))
+            if known is not None and len(others) == 1:
+                self._keep(own, known, others[0])
+                return True
+            if known is None:
+                return False
         alike = self._alike.of(own.tensor)
         if any(s.blind for s in alike):  # what comes after the last one that was found is the likeliest
             left = [s for s in alike if s.other not in self._met and own.tensor in self._aliens]
@@ -688,15 +715,19 @@ class Composition:
             other = likeness.at(own.indices)
             lemma = self._lemma(own, other, likeness.other)
             if lemma is not None:
-                self._replaced[own.tensor] = lemma.equation
-                if own.tensor in self._aliens:
-                    self._met |= {likeness.other} - self._unread
-                    self._last = self._order[likeness.other]
-                self.lemmas[own.tensor] = lemma
+                self._keep(own, lemma, likeness.other)
                 return True
             if worked() > self.deadline:
                 break
         return False
+
+    def _keep(self, own: Equation, lemma: Lemma, other: Tensor) -> None:
+        """From now on the tensor stands for the other one."""
+        self._replaced[own.tensor] = lemma.equation
+        if own.tensor in self._aliens:
+            self._met |= {other} - self._unread
+            self._last = self._order[other]
+        self.lemmas[own.tensor] = lemma
 
     def _lemma(self, own: Equation, other: Expr, ahead: Tensor) -> Lemma | None:
         """That a tensor is another one; beside recurrences this is tried with that one opened first as well."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import math
 import random
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -246,7 +247,7 @@ class Lookalikes:
         alike = (unsure | np.isclose(shapes, own[1][:, None], rtol=SAME, atol=0)).all(axis=0)
         same = alike & (unsure | np.isclose(sums, own[0][:, None], rtol=SAME, atol=0)).all(axis=0)
         order = [*np.flatnonzero(same), *np.flatnonzero(alike & ~same)]
-        found = [self._likeness(tensor, self._known[near[k]]) for k in order]
+        found = [self._likeness(tensor, self._known[near[k]], own[0]) for k in order]
         return sorted((f for f in found if f is not None), key=lambda f: (f.factor is not ONE, f.step is not None))
 
     def numbers_of(self, tensor: Tensor) -> list[NDArray[Any]] | None:
@@ -364,7 +365,13 @@ class Lookalikes:
         sums = np.where(largest < TINY, 0, sums)
         return np.array([sums, np.where(largest > 0, sums / np.where(largest > 0, largest, 1), 0)])
 
-    def _likeness(self, tensor: Tensor, view: View) -> Likeness | None:
+    def _likeness(self, tensor: Tensor, view: View, sums: NDArray[np.float64]) -> Likeness | None:
+        """How the tensor is like a view of another.
+
+        Args:
+            sums: of its absolute values at the points; where they are faint beside others they tell nothing.
+        """
+        told = sums >= FAINT if (sums >= FAINT).any() else np.ones_like(sums, dtype=bool)
         other, shape = view.tensor, view.shape
         if len(shape) != len(tensor.shape):
             return None
@@ -373,9 +380,16 @@ class Lookalikes:
                 continue
             for step, down, others in self._ways(view):
                 flipped = (*others, step) if down and step is not None else others
-                pairs = [(v[tensor], _turned(view.of(v), order, flipped)) for _, v in self._at]
-                ratios = [_ratio(*pair) for pair in pairs]
-                factor = self._factor(ratios, [float(np.abs(a).sum()) for a, _ in pairs])
+                ratios: list[float] = []
+                for (_, values), tells in zip(self._at, told, strict=True):
+                    view_there = _turned(view.of(values), order, flipped) if tells else None
+                    ratio = float("nan") if view_there is None else _ratio(values[tensor], view_there)
+                    if ratio is None:
+                        break
+                    ratios.append(ratio)
+                if len(ratios) < len(self._at):
+                    continue
+                factor = self._factor(ratios)
                 if factor is None and {tensor, other} <= self._steps.keys():
                     factor = self._in_units_of_an_end(other, ratios)
                 if factor is None:
@@ -400,32 +414,29 @@ class Lookalikes:
             yield from ((k, True, ()) for k in others)
             yield from ((k, True, (j,)) for j, k in itertools.combinations(others, 2))
 
-    def _in_units_of_an_end(self, other: Tensor, ratios: list[float | None]) -> Expr | None:
+    def _in_units_of_an_end(self, other: Tensor, ratios: list[float]) -> Expr | None:
         """The factor c/other[end], for an entry at an end and a number c.
 
         A recursion that begins with 1 is one that begins with what comes from above, in units of that.
         """
-        if any(r is None or np.isnan(r) for r in ratios):
+        if any(np.isnan(r) for r in ratios):
             return None
         for corner in itertools.product((0, -1), repeat=len(other.shape)):
             ends = [float(np.asarray(values[other])[corner]) for _, values in self._at]
-            constant = _constant([float(r or 0) * end for r, end in zip(ratios, ends, strict=True)])
+            constant = _constant([r * end for r, end in zip(ratios, ends, strict=True)])
             if constant is not None:
                 places = (simplify(subtract(n, ONE)) if k else ZERO for k, n in zip(corner, other.shape, strict=True))
                 return multiply(number(constant), power(Entry(other, tuple(places)), -1))
         return None
 
-    def _factor(self, ratios: list[float | None], sizes: list[float]) -> Expr | None:
+    def _factor(self, ratios: list[float]) -> Expr | None:
         """The constant factor that has these values at the points; None where there is none, or nothing to tell it by.
 
         Args:
-            ratios: nan where both are 0 and so tell nothing, None where the two are no multiples of each other.
-            sizes: how large the numbers are, which tell nothing where they are faint beside others.
+            ratios: nan where they tell nothing.
         """
-        if max(sizes) >= FAINT:
-            ratios = [r if size >= FAINT else float("nan") for r, size in zip(ratios, sizes, strict=True)]
-        told = [(p, r) for (p, _), r in zip(self._at, ratios, strict=True) if r is not None and not np.isnan(r)]
-        if None in ratios or not told:
+        told = [(p, r) for (p, _), r in zip(self._at, ratios, strict=True) if not np.isnan(r)]
+        if not told:
             return None
         found = _simple([p for p, _ in told], [r for _, r in told], 1)
         if found is None and len({r > 0 for _, r in told}) == 1:  # 1/sqrt(E), by its square
@@ -483,16 +494,18 @@ def _ratio(own: NDArray[Any], other: NDArray[Any]) -> float | None:
     """What `other` is multiplied by to give `own`; nan where both are 0, None where it is no multiple."""
     if own.shape != other.shape or not own.size:
         return None
-    largest, place = float(np.max(np.abs(own))), int(np.argmax(np.abs(other)))
+    sizes = np.abs(own)
+    largest, place = float(sizes.max()), int(np.abs(other).argmax())
     reference = float(other.flat[place])
     if max(largest, abs(reference)) < TINY:
         return float("nan")
-    if not (np.isfinite(largest) and np.isfinite(reference)) or (largest == 0) != (reference == 0):
+    if not (math.isfinite(largest) and math.isfinite(reference)) or (largest == 0) != (reference == 0):
         return None
     ratio = float(own.flat[place]) / reference
-    sizes = np.abs(own)
-    usual = float(np.max(sizes[sizes < INFINITE], initial=0.0)) or largest
-    return ratio if ratio and np.allclose(own, ratio * other, rtol=TOLERANCE, atol=TOLERANCE * usual) else None
+    usual = largest if largest < INFINITE else float(sizes[sizes < INFINITE].max(initial=0.0)) or largest
+    multiple = ratio * other
+    allowed = TOLERANCE * (usual + np.abs(multiple))
+    return ratio if ratio and bool((np.abs(own - multiple) <= allowed).all()) else None
 
 
 def _largest(values: NDArray[Any]) -> float:

@@ -15,12 +15,14 @@ from symbackprop.expression.build import (
     Add,
     Entry,
     Expr,
+    Index,
     Multiply,
     Sum,
     Tensor,
     Where,
     add,
     contraction,
+    entries_once,
     free_indices,
     substitute,
 )
@@ -60,7 +62,7 @@ def with_inner_sums(derived: Program, forward: Collection[Tensor]) -> Program:
     equations: list[Equation] = []
     for equation in derived.equations:
         inner = _inner_sum(equation.value) if equation.tensor not in forward else None
-        if inner is not None and inner is not equation.value:
+        if inner is not None and inner is not equation.value and _reads_within(inner):
             name = unused(f"{equation.tensor.name}_inner", used)
             used.add(name)
             equations.append(Equation(Tensor(name, equation.tensor.shape), equation.indices, inner, equation.note))
@@ -87,6 +89,12 @@ def _inner_sum(value: Expr) -> Expr | None:
                 else contraction(index.name, index.size, lambda i: substitute(body, {index: i}))
             )
     return None
+
+
+def _reads_within(inner: Expr) -> bool:
+    """True if every entry has a place on each axis: of a longer index a condition had said where there is one."""
+    places = ((i, size) for e in entries_once(inner) for i, size in zip(e.indices, e.tensor.shape, strict=True))
+    return all(size is i.size if isinstance(i, Index) else not free_indices(i) for i, size in places)
 
 
 def _partial_sums(equation: Equation, used: set[str]) -> Iterator[Equation]:

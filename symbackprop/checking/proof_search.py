@@ -147,23 +147,30 @@ class Sides:
         """The walk over both programs, still to be begun."""
         derived = self.derived if assuming else replace(self.derived, assumptions=())
         facts = self.derived.facts
-        return Composition(self.question, derived, self.claimed, facts, budget.end, self.alike, explicit, sums)
+        found = Composition(self.question, derived, self.claimed, facts, budget.end, self.alike, explicit, sums)
+        if self.before is not None and assuming and not (explicit or sums or self.is_recurrent):
+            sides, edits = self.before
+            earlier = sides.walks.get(COMPOSED)
+            if earlier is not None:
+                found.follow(earlier, edits)
+        return found
 
     def walked(self, budget: Budget) -> Composition:
         """The walk over both programs as far as it comes; where an earlier proof has begun it, that one goes on."""
-        composition = self._walks.get(COMPOSED) or self.composition(budget)
+        composition = self.walks.get(COMPOSED) or self.composition(budget)
         self.remember(COMPOSED, composition)
         composition.deadline = budget.end
         composition.walk()
         return composition
 
     @cached_property
-    def _walks(self) -> dict[Strategy, Composition]:
+    def walks(self) -> dict[Strategy, Composition]:
+        """The walks so far."""
         return {}
 
     def remember(self, strategy: Strategy, composition: Composition) -> None:
         """Keep a walk for who asks what it has found."""
-        self._walks[strategy] = composition
+        self.walks[strategy] = composition
 
     def edited(self, derived: Program, claimed: Program, edits: Mapping[Tensor, Equation]) -> Sides:
         """Both programs with some equations changed."""

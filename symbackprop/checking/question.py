@@ -62,6 +62,7 @@ class Question:
         told_sizes: the sizes at which numbers tell most, once they have been sought.
         told_entries: of a tensor, the entry whose gradient is probably wrong: examined first where not all can be.
         told_lemmas: how lemmas of composed proofs were proved.
+        told_points: what was seen at points to which several searches come back, by point, precision and pairs.
     """
 
     forward: Program
@@ -72,6 +73,9 @@ class Question:
     told_sizes: list[dict[Symbol, int]] = field(default_factory=list, repr=False, compare=False)
     told_entries: dict[Tensor, tuple[int, ...]] = field(default_factory=dict, repr=False, compare=False)
     told_lemmas: Recipes = field(default_factory=Recipes, repr=False, compare=False)
+    told_points: dict[tuple[int, int, tuple[str, ...]], Examination | None] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if self.upstream and len(self.upstream) != len(self.forward.outputs):

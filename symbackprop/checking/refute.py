@@ -76,6 +76,13 @@ class Search:
             self._pace = pace if self._pace is None else min(self._pace, pace)
         return found
 
+    def examined_once(self, point: Point, bits: int) -> Examination | None:
+        """As `examine`, of a point that is kept: whoever asks the same question of it has the answer."""
+        told, key = self.question.told_points, (id(point), bits, tuple(self.question.pairs))
+        if key not in told:
+            told[key] = self.examine(point, bits)
+        return told[key]
+
     def _examined(self, point: Point, bits: int) -> Examination | None:
         for precision in (b for b in PRECISIONS if b >= bits):
             try:
@@ -203,7 +210,7 @@ def refute(
             break
         if not expected and not search.fits(point):
             continue
-        found = search.examine(point, bits)
+        found = search.examined_once(point, bits) if expected else search.examine(point, bits)
         if found is None:
             unusable += 1
             if unusable == HOPELESS:
@@ -380,9 +387,10 @@ def wrong_gradients(
     order, wrong = list(left), set()
     search, looked = Search(question.only(left), budget_seconds, seed), 0
     for point, bits in search.points(stage, at):
-        if not left or looked == most or (search.late() and not any(point is p for p in at)):
+        expected = any(point is p for p in at)
+        if not left or looked == most or (search.late() and not expected):
             break
-        found = search.examine(point, bits)
+        found = search.examined_once(point, bits) if expected else search.examine(point, bits)
         if found is not None:
             looked += 1
             wrong |= {*found.disagreements(), *found.misshapen}

@@ -741,7 +741,8 @@ def _proved(
     if budget.spent:
         return False
     sides = case.sides.edited(derived, claimed, {e.tensor: e for e in edit.equations})
-    strategies = (*PROOFS, EXPLICIT) if sides.is_recurrent else PROOFS  # what an accumulation adds up to is a sum
+    strategies = PROOFS[::-1] if sides.is_long else PROOFS  # a whole model is not compared as a whole
+    strategies = (*strategies, EXPLICIT) if sides.is_recurrent else strategies  # an accumulation adds up to a sum
     return not search_proof(sides, pairs, strategies, budget).unproved
 
 
