@@ -27,7 +27,7 @@ from symbackprop.evaluation.compile import Array, OutOfRangeError
 from symbackprop.evaluation.exact import Evaluator, array_of, to_numpy
 from symbackprop.evaluation.number_types import FLOAT, Field, Missing, TooCloseError, Value, ball
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import Apply, Symbol, Tensor, nodes_once
+from symbackprop.expression.build import Add, Apply, Multiply, Power, Sum, Symbol, Tensor, nodes_once
 from symbackprop.expression.functions import OF_POSITIVE
 from symbackprop.expression.program import Program
 from symbackprop.expression.shown import in_a_line
@@ -47,6 +47,8 @@ SATURATED = (2.0**7, 2.0**12)  # tanh and exp round to what they tend to, on one
 SEVERAL = 200  # numbers, each of which rounding may take another way
 ALL_DIGITS, ALL_DIGITS_TRIES = 2.0**-10, 4  # how far a number is moved that is to have all of them
 NUDGES = 3  # by rounding errors, to see whether rounding decides
+ROUNDING = 2.0**-51  # relative, of what a line computes: two libraries differ by that
+COMPUTED = (Add, Multiply, Power, Sum, Apply)  # of other lines, as of a largest entry, nothing is rounded
 EXTREME_ENTRIES = 100_000  # numbers that may be computed at extreme points, beyond the first few
 Floats = NDArray[Any]
 
@@ -306,16 +308,19 @@ def _compare(pair: _Pair, point: Point, *, extreme: bool = False) -> bool:
 
 
 def _steady(evaluator: Evaluator, point: Point) -> bool:
-    """False if inputs that differ by a rounding error give quite another result: code that divides by x - x."""
+    """False if inputs, or results of lines, that differ by a rounding error give quite another result.
+
+    So it is with code that divides by x - x, and with 1 - tanh(x)**2 where tanh has levelled off.
+    """
     first = _evaluated(evaluator, point)
     for seed in range(NUDGES):
         random_ = np.random.default_rng(seed)
         factors = {t: 1 + 2.0**-40 * random_.uniform(-1, 1, a.shape) for t, a in point.inputs.items()}
         nudged = {t: a * factors[t] if a.dtype.kind == "f" else a for t, a in point.inputs.items()}
-        second = _evaluated(evaluator, replace(point, inputs=nudged))
-        if first is None or second is None:
-            return first is second
-        if not all(_near(first[t], second[t]) for t in evaluator.program.outputs):
+        others = _evaluated(evaluator, replace(point, inputs=nudged)), _evaluated(evaluator, point, random_)
+        if first is None or None in others:
+            return first is None and others == (None, None)
+        if not all(_near(first[t], other[t]) for other in others if other for t in evaluator.program.outputs):
             return False
     return True
 
@@ -368,12 +373,26 @@ def _run_backward(pair: _Pair, point: Point, cache: Any) -> Any:
         raise MalformedError(what, evidence=[f"sizes:  {_sizes(point.sizes)}"]) from None
 
 
-def _evaluated(evaluator: Evaluator, point: Point) -> dict[Tensor, Floats] | None:
-    """What a program gives, as floats; None where it has no value."""
+def _evaluated(
+    evaluator: Evaluator, point: Point, rounding: np.random.Generator | None = None
+) -> dict[Tensor, Floats] | None:
+    """What a program gives, as floats; None where it has no value.
+
+    Args:
+        rounding: draws other rounding errors for what lines compute; what they take from elsewhere is as it is.
+    """
+    lines = evaluator.program.by_tensor
+
+    def rounded(tensor: Tensor, entries: Array) -> Array:
+        if rounding is None or tensor not in lines or not isinstance(lines[tensor].value, COMPUTED):
+            return entries
+        errors = 1 + ROUNDING * rounding.uniform(-1, 1, len(entries))
+        return {p: v * e if isinstance(v, float) else v for (p, v), e in zip(entries.items(), errors, strict=True)}
+
     values = dict(point.values(FLOAT))
     given = {t: array_of(t, point.inputs[t], point.inputs[t].shape, FLOAT) for t in evaluator.program.inputs}
     try:
-        arrays: dict[Tensor, Array] = evaluator.run(values, given)
+        arrays: dict[Tensor, Array] = evaluator.run(values, given, rounded)
     except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
         return None
     return {t: to_numpy(arrays[t], evaluator.shape(t, values), FLOAT) for t in evaluator.program.outputs}
