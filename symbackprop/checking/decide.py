@@ -28,7 +28,7 @@ from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Diagnosis, Ref
 from symbackprop.checking.diagnosis.search import SYMMETRIC_PART
 from symbackprop.checking.diagnosis.skipped_lines import skipped_lines
 from symbackprop.checking.domains import conditions_of
-from symbackprop.checking.kinks import conventions, oriented
+from symbackprop.checking.kinks import conventions, conventions_elsewhere, oriented
 from symbackprop.checking.partial_sums import with_inner_sums, with_partial_sums
 from symbackprop.checking.progress import report
 from symbackprop.checking.proof_search import (
@@ -356,14 +356,15 @@ def goal_of(traced: Traced) -> ProofGoal:
 
 def _with_slopes_of_claim(traced: Traced) -> Traced | None:
     """The same with branches written so that their slopes at kinks are those of the claim; None if they are."""
-    sides = conventions(traced.backward)
-    if not sides:
+    side = next(iter(conventions(traced.backward)), None)
+    elsewhere = conventions_elsewhere(traced.backward)
+    if side is None and not elsewhere:
         return None
-    forward, backward = (oriented(p, sides[0]) for p in (traced.forward, traced.backward))
+    forward, backward = (oriented(p, side, elsewhere) for p in (traced.forward, traced.backward))
     if forward.equations == traced.forward.equations:
         return None
     forward = replace(forward, conditions=(*forward.conditions, AT_KINK))  # there the slope is a convention
-    repeated = traced.repeated and oriented(traced.repeated, sides[0])
+    repeated = traced.repeated and oriented(traced.repeated, side, elsewhere)
     return replace(traced, forward=forward, backward=backward, repeated=repeated)
 
 

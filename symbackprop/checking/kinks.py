@@ -10,9 +10,10 @@ Nothing here is trusted: what is proved is proved of equations that compute the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Literal
 
 from symbackprop.errors import SymbackpropError
@@ -56,12 +57,38 @@ def conventions(program: Program) -> tuple[Side, ...]:
     return tuple(sorted(votes, key=lambda side: -votes[side]))
 
 
-def oriented(program: Program, side: Side) -> Program:
-    """The program with branches that meet at their threshold written so that their slope there is that of one side."""
+def conventions_elsewhere(program: Program) -> dict[Fraction, Side]:
+    """The conventions that a program's masks follow at thresholds of an entry other than 0, as the margin of a hinge.
+
+    "below" and "above" are said of the entry.
+    """
+    found: dict[Fraction, Side] = {}
+    canonical = Canonical(program.facts, program.known)
+    for branch in _branches(program.equations):
+        condition = branch.condition
+        assert isinstance(condition, Compare)
+        if condition.relation == "==" or _meets(branch, canonical):
+            continue
+        try:
+            told = _threshold(subtract(condition.right, condition.left), canonical)
+        except SymbackpropError:
+            continue
+        if told is not None and told[1]:
+            sign, place = told
+            found.setdefault(place, "below" if (sign > 0) == (condition.relation == "<") else "above")
+    return found
+
+
+def oriented(program: Program, side: Side | None, elsewhere: Mapping[Fraction, Side] = MappingProxyType({})) -> Program:
+    """The program with branches that meet at their threshold written so that their slope there is that of one side.
+
+    Args:
+        side: of those at 0, and at thresholds that `elsewhere` does not name; None for no side.
+    """
     canonical = Canonical(program.facts, program.known)
 
     def turned(node: Expr) -> Expr | None:
-        return _turned(node, side, canonical) if isinstance(node, Where) else None
+        return _turned(node, side, elsewhere, canonical) if isinstance(node, Where) else None
 
     equations = (replace(e, value=rewrite(e.value, turned)) for e in program.equations)
     return replace(program, equations=tuple(equations))
@@ -120,31 +147,39 @@ def _meets(branch: Where, canonical: Canonical) -> bool:
         if jump is scale(height, ratio):
             return True
         entries = set(entries_once(gap))
-        if len(entries) != 1 or len(height.terms) != 1 or _entry_sign(gap, canonical) is None:
+        if len(entries) != 1 or len(height.terms) != 1 or _threshold(gap, canonical) is None:
             return False
         return canonical.vanishes(canonical.normal(substitute(step, {entries.pop(): ZERO})))
     except SymbackpropError:
         return False
 
 
-def _entry_sign(gap: Expr, canonical: Canonical) -> int | None:
-    """The sign of c where a difference is c*z + w, for one entry z and numbers c and w."""
-    terms = [(m, c) for m, c in canonical.normal(gap).terms if m.factors]
+def _threshold(gap: Expr, canonical: Canonical) -> tuple[int, Fraction] | None:
+    """The sign of c, and where the entry has its threshold, if a difference is c*z + w, for one entry z and numbers."""
+    every = canonical.normal(gap).terms
+    terms = [(m, c) for m, c in every if m.factors]
     if len(terms) != 1 or terms[0][0].bound or len(terms[0][0].factors) != 1:
         return None
-    ((atom, exponent),), coefficient = terms[0][0].factors, terms[0][1]
-    return (1 if coefficient > 0 else -1) if atom.kind == "entry" and exponent == 1 else None
+    ((atom, exponent),), coefficient = terms[0][0].factors, Fraction(terms[0][1])
+    if atom.kind != "entry" or exponent != 1:
+        return None
+    rest = sum((Fraction(c) for m, c in every if not m.factors), Fraction(0))
+    return 1 if coefficient > 0 else -1, -rest / coefficient
 
 
-def _turned(branch: Where, side: Side, canonical: Canonical) -> Expr | None:
+def _turned(
+    branch: Where, at_zero: Side | None, elsewhere: Mapping[Fraction, Side], canonical: Canonical
+) -> Expr | None:
     condition = branch.condition
     if not isinstance(condition, Compare) or condition.relation == "==":
         return None
     if _of_integers(condition) or not _meets(branch, canonical):
         return None
-    sign = _entry_sign(subtract(condition.right, condition.left), canonical)
-    if sign is None:
+    told = _threshold(subtract(condition.right, condition.left), canonical)
+    side = elsewhere.get(told[1], at_zero) if told else None
+    if told is None or side is None:
         return None
+    sign = told[0]
     up, down = (branch.then, branch.otherwise) if sign > 0 else (branch.otherwise, branch.then)
     low, high = (condition.left, condition.right) if sign > 0 else (condition.right, condition.left)
     below, above = where(Compare("<", low, high), up, down), where(Compare("<", high, low), down, up)
