@@ -7,7 +7,8 @@ every gradient right. The fault lies between the last right tensors and this one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import bisect
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
@@ -33,6 +34,7 @@ class CutFault:
         lines: the user's lines from the last right tensors to this one.
         near: what the derivation speaks of between derivatives that the user has and this one.
         absent: the derivatives among these that the user does not have.
+        again: where the line is wrong in several rounds of a loop, the later ones, each with what it should be.
     """
 
     line: Equation
@@ -41,6 +43,7 @@ class CutFault:
     near: frozenset[Tensor] = frozenset()
     absent: frozenset[Tensor] = frozenset()
     factor: Expr = ONE
+    again: tuple[tuple[Equation, Tensor], ...] = ()
 
 
 def cut_fault(case: Refuted, trials: Trials) -> CutFault | None:
@@ -72,7 +75,61 @@ def _cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutF
                 lines_of = {e.tensor: e for e in absent}
                 near, between = _region(right, lines_of), _between(lines, line, frozenset(found))
                 return CutFault(line, right, between, near, near & lines_of.keys(), factor)
+    wrong = [line for line in lines if line.tensor not in leads]
+    return _in_several_rounds(case, trials, lines, wrong, absent, found)
+
+
+def _in_several_rounds(
+    case: Refuted,
+    trials: Trials,
+    lines: Sequence[Equation],
+    wrong: Sequence[Equation],
+    absent: Sequence[Equation],
+    found: Mapping[Tensor, Mapping[Tensor, Expr]],
+) -> CutFault | None:
+    """A line that goes wrong more than once, as the steps of one layer do.
+
+    From where it goes wrong first, each round of it stands for one of the derivatives with respect to what one line of
+    the forward pass computes; backward passes go through them in the order of the derivation. Those are left that no
+    round of the line has.
+
+    Args:
+        wrong: the lines from which nothing right is computed.
+    """
+    forward, sources = case.gradient.program.by_tensor, {bar: t for t, bar in case.gradient.cotangents.items()}
+    called = case.traced.variables
+
+    def place(tensor: Tensor, note: str) -> tuple[str, str, tuple[Expr, ...]]:
+        return note, called.get(tensor, ""), tensor.shape
+
+    kinds: dict[Hashable, list[Tensor]] = {}
+    for line in case.derived_lines:
+        source = sources.get(line.tensor)
+        if source is not None and source in forward and forward[source].note:
+            kinds.setdefault(place(source, forward[source].note), []).append(line.tensor)
+    for first in dict.fromkeys(place(line.tensor, line.note) for line in wrong[:MOST_SUSPECTS]):
+        every = [line for line in lines if place(line.tensor, line.note) == first]
+        for kind in kinds.values():
+            had = frozenset[Tensor]().union(*(found.get(line.tensor, {}) for line in every))
+            rounds = [line for line in every if not found.get(line.tensor, {}).keys() & set(kind)]
+            pairs = list(zip(rounds, others := [bar for bar in kind if bar not in had], strict=False))
+            fit = len(rounds) == len(others) > 1 and all(line.tensor.shape == t.shape for line, t in pairs)
+            if not fit or not _mend(case, trials, lines, pairs):
+                continue
+            few = bisect.bisect_left(range(1, len(pairs)), 1, key=lambda k: _mend(case, trials, lines, pairs[:k])) + 1
+            pairs, lines_of = pairs[:few], {e.tensor: e for e in absent}
+            regions = [_region(right, lines_of) for _, right in pairs]
+            near = frozenset[Tensor]().union(*regions)
+            own = {e.tensor for line, _ in pairs for e in _between(lines, line, frozenset(found))}
+            between = tuple(e for e in lines if e.tensor in own)
+            (line, right), *again = pairs
+            return CutFault(line, right, between, near, near & lines_of.keys(), ONE, tuple(again))
     return None
+
+
+def _mend(case: Refuted, trials: Trials, lines: Sequence[Equation], pairs: Sequence[tuple[Equation, Tensor]]) -> bool:
+    """True if every gradient is right where these tensors have the values of these derivatives, at every point."""
+    return _right_with(case, trials, lines, [(line.tensor, right, ONE) for line, right in pairs])
 
 
 def _likenesses(case: Refuted, lines: Sequence[Equation]) -> dict[Tensor, dict[Tensor, Expr]]:
@@ -138,12 +195,20 @@ def _mends(
     case: Refuted, trials: Trials, lines: Sequence[Equation], tensor: Tensor, right: Tensor, factor: Number
 ) -> bool:
     """True if every gradient is right where the tensor has the values of this derivative, at every point."""
+    return _right_with(case, trials, lines, [(tensor, right, factor)])
+
+
+def _right_with(
+    case: Refuted, trials: Trials, lines: Sequence[Equation], values: Sequence[tuple[Tensor, Tensor, Number]]
+) -> bool:
+    """True if every gradient is right where tensors are multiples of derivatives, at every point."""
     goals = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
     told = False
     with np.errstate(all="ignore"):
         try:
             for bench in trials.benches:
-                after = bench.changed({tensor: float(factor.value) * bench.arrays[right]}, lines)
+                given = {tensor: float(factor.value) * bench.arrays[right] for tensor, right, factor in values}
+                after = bench.changed(given, lines)
                 pairs = [(after.arrays[a], bench.arrays[b]) for a, b in goals.items()]
                 largest = max(float(np.max(np.abs(b), initial=0.0)) for _, b in pairs)
                 if largest < FAINT:
@@ -203,7 +268,7 @@ def search_between(case: Refuted, trials: Trials, fault: CutFault) -> EditSearch
         near,
         trials,
         fault.lines,
-        {fault.line.tensor: fault.right},
+        {line.tensor: right for line, right in ((fault.line, fault.right), *fault.again)},
         case.traced.variables,
         trials.like(case.traced.forward.tensors),
         trials.like(derived),

@@ -27,7 +27,7 @@ from symbackprop.checking.diagnosis.other_forward import of_another_forward
 from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
 from symbackprop.checking.diagnosis.skipped_lines import skipped_lines
 from symbackprop.checking.other_rounds import Names, renamed
-from symbackprop.checking.proof_search import EXPLICIT, WRITTEN_OUT, Strategy, search_proof
+from symbackprop.checking.proof_search import EXPLICIT, WRITTEN_OUT, Sides, Strategy, search_proof
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.user_lines import numbered, with_parts
 from symbackprop.errors import SymbackpropError, UnsupportedError
@@ -163,6 +163,12 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
     final = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
     wrong = f"{fault.line.note}: {_called(case, fault.line)} should be {_meant(case, fault)}"
     words = f"{wrong}, and is not; all that it is computed from is right"
+    if fault.again:
+        words = f"{words}, the first time; so it is in {len(fault.again) + 1} rounds of the loop"
+        stages: tuple[Stage, ...] = ("likely", "plausible", "several")
+        edits = (c for stage in stages for c in _cures(case, search, stage, budget, final, fault))
+        every = itertools.chain(_in_every_round(case, fault, words, final, budget), edits)
+        return next((c for c in every if c.text), Diagnosis(words))
     likely = _cures(case, search, "likely", budget, final, fault)
     left_out = skipped_lines(case.traced.ran, [fault.line.tensor]).lines
     others = (_in_other_rounds(case, fault, budget) for _ in left_out[:1])
@@ -214,12 +220,7 @@ def _source(case: Refuted, bar: Tensor) -> Tensor | None:
 
 def _in_other_rounds(case: Refuted, fault: CutFault, budget: Budget) -> Iterator[Diagnosis]:
     """The cure that computes what other rounds of the loop do, where they are right."""
-    forward, line = case.gradient.program.by_tensor, fault.line
-    source = _source(case, fault.right)
-    if source is None or source not in forward:
-        return
-    alike = [t for t, e in forward.items() if e.note == forward[source].note and len(t.shape) == len(source.shape)]
-    others = [case.gradient.cotangents[t] for t in alike if t in case.gradient.cotangents and t is not source]
+    line, others = fault.line, [bar for bar in _cotangents_alike(case, fault.right) if bar is not fault.right]
     if not others:
         return
     final = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
@@ -236,6 +237,41 @@ def _in_other_rounds(case: Refuted, fault: CutFault, budget: Budget) -> Iterator
         if len(text) <= MAXIMUM_CURE and _proved(case, edit, case.own_lines, final, budget, fault):
             yield Diagnosis(f"{words}{before}", text, (cured,))
             return
+
+
+def _in_every_round(
+    case: Refuted, fault: CutFault, words: str, final: Mapping[Tensor, Tensor], budget: Budget
+) -> Iterator[Diagnosis]:
+    """The cure of a line that is wrong in several rounds: one after another, what right rounds of it compute.
+
+    What the second of them reads is right only once the first is.
+    """
+    sides, cured = case.sides, list[Equation]()
+    for line, right in ((fault.line, fault.right), *fault.again):
+        composition = sides.walked(budget.part("composed cure"))
+        others = [bar for bar in _cotangents_alike(case, right) if bar is not right]
+        told = (value for _, _, value in composition.in_other_rounds(line, right, fault.factor, others))
+        value = next(told, None) or composition.derivative(line, right)
+        if value is None or budget.spent:
+            return
+        cured.append(replace(line, value=value))
+        edited = _sides_with(case, cured, case.own_lines)
+        if edited is None:
+            return
+        sides = edited
+    text, before = _shown(case, cured[0], cured[0].value)
+    if len(text) <= MAXIMUM_CURE and _proved(case, Edit(words, "", tuple(cured)), case.own_lines, final, budget, fault):
+        yield Diagnosis(f"{words}{before}", text, tuple(cured))
+
+
+def _cotangents_alike(case: Refuted, right: Tensor) -> list[Tensor]:
+    """The derivatives with respect to what the same line of the forward pass computes in all rounds."""
+    forward, source = case.gradient.program.by_tensor, _source(case, right)
+    if source is None or source not in forward:
+        return []
+    note, axes = forward[source].note, len(source.shape)
+    alike = (t for t, e in forward.items() if e.note == note and len(t.shape) == axes)
+    return [case.gradient.cotangents[t] for t in alike if t in case.gradient.cotangents]
 
 
 def _of_round(case: Refuted, last: Tensor, place: str, names: Names) -> str:
@@ -725,25 +761,37 @@ def _proved(
             return False
     if sum(len(list(nodes_once(e.value))) for e in (*case.derived_lines, *case.own_lines)) > MAXIMUM_NODES:
         return False
-    table = {e.tensor: e for e in (*edited, *edit.equations)}
-    adjoint, claimed = case.sides.derived, case.traced.backward
-    derived = replace(adjoint, equations=in_order(table.get(e.tensor, e) for e in adjoint.equations))
-    every = (*case.traced.forward.equations, *case.own_lines)  # an edit may speak of any forward tensor
-    own = [table.get(e.tensor, e) for e in every]
-    known = {*claimed.inputs, *(e.tensor for e in own)}
-    if any(not mentioned(e.value) <= known for e in own):
+    sides = _sides_with(case, edit.equations, edited)
+    if sides is None:
         return False  # it speaks of what the pass does not have
-    claimed = replace(claimed, equations=in_order(own))
     # A goal that is its own value is a right gradient, and must stay so.
     stay = {case.traced.gradients[n]: bar for n, bar in _right(case) if n in case.right}
     goals = {**{a: b for a, b in goals.items() if a is not b}, **stay}
     pairs = {f"{a.name} is {b.name}": (a, b) for a, b in goals.items()}
     if budget.spent:
         return False
-    sides = case.sides.edited(derived, claimed, {e.tensor: e for e in edit.equations})
-    strategies = PROOFS[::-1] if sides.is_long else PROOFS  # a whole model is not compared as a whole
-    strategies = (*strategies, EXPLICIT) if sides.is_recurrent else strategies  # an accumulation adds up to a sum
+    strategies: tuple[Strategy, ...] = PROOFS[::-1] if sides.is_long else PROOFS  # a whole model tensor by tensor
+    if sides.is_recurrent:
+        strategies = (*strategies, EXPLICIT)  # what an accumulation adds up to is a sum
     return not search_proof(sides, pairs, strategies, budget).unproved
+
+
+def _sides_with(case: Refuted, edits: Iterable[Equation], lines: Iterable[Equation]) -> Sides | None:
+    """Both programs with some lines changed; None if these speak of what the pass does not have.
+
+    Args:
+        lines: those among which the edits were found.
+    """
+    changed = {e.tensor: e for e in edits}
+    table = {e.tensor: e for e in lines} | changed
+    adjoint, claimed = case.sides.derived, case.traced.backward
+    derived = replace(adjoint, equations=in_order(table.get(e.tensor, e) for e in adjoint.equations))
+    every = (*case.traced.forward.equations, *case.own_lines)  # an edit may speak of any forward tensor
+    own = [table.get(e.tensor, e) for e in every]
+    known = {*claimed.inputs, *(e.tensor for e in own)}
+    if any(not mentioned(e.value) <= known for e in own):
+        return None
+    return case.sides.edited(derived, replace(claimed, equations=in_order(own)), changed)
 
 
 def _resolver(case: Refuted, equations: Iterable[Equation], seconds: float, limit: int) -> Resolver:
