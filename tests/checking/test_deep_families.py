@@ -638,3 +638,47 @@ def test_a_multiple_of_a_derivative_and_a_composed_slope_have_cures(fault, line)
     verdict = sb.check(forward, backward, shapes=shapes)
     assert verdict.status == "REFUTED" and verdict.cure, str(verdict)
     assert f"line {backward.__code__.co_firstlineno + line}" in verdict.diagnosis, verdict.diagnosis
+
+
+def gated_steps(depth, fault):
+    """Layers of c = f*c + g along three steps; what a layer forgets, it forgets at each of them."""
+
+    def run(x, p):
+        steps, saved = [x[:, t] for t in range(3)], []
+        for k in range(depth):
+            c, kept, out = 0 * steps[0], [], []
+            for x_t in steps:
+                f, g = sigmoid(x_t @ p[f"F{k}"]), np.tanh(x_t @ p[f"G{k}"])
+                kept.append((x_t, c, f, g))
+                c = f * c + g
+                out.append(c)
+            saved.append(kept)
+            steps = out
+        return steps, saved
+
+    def forward(x, **p):
+        return run(x, p)[0][-1]
+
+    def backward(dout, x, **p):
+        back, grads = [0 * dout, 0 * dout, dout], {}
+        for k, kept in reversed(list(enumerate(run(x, p)[1]))):
+            dc, dF, dG = 0 * dout, 0, 0
+            for t in (2, 1, 0):
+                x_t, c, f, g = kept[t]
+                dc = dc + back[t]
+                df, dg = dc * c * f * (1 - f), dc * (1 - g * g)
+                dF, dG = dF + x_t.T @ df, dG + x_t.T @ dg
+                back[t] = df @ p[f"F{k}"].T + dg @ p[f"G{k}"].T
+                dc = dc if fault and k == depth // 2 else dc * f
+            grads[f"F{k}"], grads[f"G{k}"] = dF, dG
+        return grads | {"x": np.stack(back, axis=1)}
+
+    return forward, backward, {"x": ("N", 3, "D")} | {f"{n}{k}": ("D", "D") for k in range(depth) for n in "FG"}
+
+
+def test_what_a_layer_forgets_at_each_step_is_one_line_and_has_a_cure():
+    forward, backward, shapes = gated_steps(3, "the gate")
+    verdict = sb.check(forward, backward, shapes=shapes)
+    assert verdict.status == "REFUTED"
+    assert "so it is in 2 rounds of the loop" in verdict.diagnosis
+    assert "f[n,d]" in verdict.cure

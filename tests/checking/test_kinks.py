@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.checking.kinks import conventions, oriented
-from symbackprop.expression.build import ONE, ZERO, Compare, Entry, Index, Symbol, Tensor, negate, where
+from symbackprop.checking.kinks import conventions, conventions_elsewhere, oriented
+from symbackprop.expression.build import ONE, ZERO, Compare, Entry, Index, Symbol, Tensor, multiply, negate, where
 from symbackprop.expression.program import Equation, Program
 from symbackprop.rendering.text import to_text
 
@@ -194,3 +194,22 @@ def test_what_counts_as_a_constant_is_compared_with_no_slope():
 
     verdict = sb.check(forward, lambda dout, x, y: (dout, dout * y), shapes={"x": ("N",), "y": ("N",)})
     assert verdict.for_all_sizes
+
+
+def test_a_mask_at_the_margin_of_a_hinge_has_its_own_convention():
+    def forward(a, b):
+        gap = ((np.tanh(a) - np.tanh(b)) ** 2).sum(1)
+        return np.maximum(1 - gap, 0).sum()
+
+    def backward(a, b):
+        p, q = np.tanh(a), np.tanh(b)
+        inside = ((p - q) ** 2).sum(1) < 1
+        d = -2 * inside[:, None] * (p - q)
+        return {"a": d * (1 - p * p), "b": -d * (1 - q * q)}
+
+    assert sb.check(forward, backward, shapes={"a": ("N", "D"), "b": ("N", "D")}).status == "PROVED"
+
+
+def test_conventions_elsewhere_says_which_side_counts_at_each_threshold():
+    masks = multiply(where(Compare("<", VALUE, ONE), ONE, ZERO), where(Compare("<=", negate(ONE), VALUE), ONE, ZERO))
+    assert conventions_elsewhere(program(masks)) == {1: "above", -1: "above"}

@@ -108,3 +108,12 @@ def test_error_terms_first_and_activations_without_names():
     shapes = {"x": ("N", "D"), "y": ("N", "D"), **{f"W{k}": ("D", "D") for k in range(depth)}}
     verdict = sb.check(forward, backward, shapes=shapes, seconds=300)
     assert verdict.status == "PROVED" and verdict.scope == "all sizes", str(verdict)
+
+
+def test_what_a_condition_guards_is_no_sum_by_itself():
+    longer, count = Symbol("M", "size"), Symbol("B", "size")
+    short, place = Tensor("d", (count, N)), Index("m", longer)
+    read = contraction("b", count, lambda b: where(Compare("<", place, N), Entry(short, (b, place)), number(0)))
+    line = Equation(Tensor("w_bar", (longer,)), (place,), read)
+    derived = Program((short,), (line,), (line.tensor,), ())
+    assert with_inner_sums(derived, ()).equations == (line,), "beyond N there is no d"

@@ -6,6 +6,10 @@ import pytest
 import symbackprop as sb
 import symbackprop.frontends.numpy.traced  # registers the operations that tests replace
 from symbackprop.checking import trace_agreement
+from symbackprop.checking.trace_agreement import _steady
+from symbackprop.evaluation.exact import Evaluator
+from symbackprop.evaluation.number_types import FLOAT
+from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import multiply, number
 from symbackprop.frontends.numpy.elementwise import elementwise
 from symbackprop.frontends.numpy.registry import OPERATIONS
@@ -257,3 +261,17 @@ def test_a_line_for_which_there_is_no_code_is_refuted_all_the_same():
 
     verdict = sb.check(lambda x: x * np.floor(x / 2), backward, shapes={"x": ("N",)})
     assert verdict.status == "REFUTED"
+
+
+def test_what_rounding_leaves_of_a_slope_that_has_levelled_off_is_not_steady():
+    def slope(x):
+        y = np.tanh(x)
+        return 1 - y**2
+
+    program = sb.trace(slope, shapes={"x": ("N",)})
+    (x,), (size,) = program.inputs, {n for t in program.inputs for n in t.shape}
+
+    def steady(value):
+        return _steady(Evaluator(program, FLOAT), Point({size: 1}, {x: np.array([value])}))
+
+    assert steady(0.5) and not steady(18.0)

@@ -7,7 +7,6 @@ every gradient right. The fault lies between the last right tensors and this one
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
@@ -102,6 +101,7 @@ def _in_several_rounds(
     def place(tensor: Tensor, note: str) -> tuple[str, str, tuple[Expr, ...]]:
         return note, called.get(tensor, ""), tensor.shape
 
+    lines_of = {e.tensor: e for e in absent}
     kinds: dict[Hashable, list[Tensor]] = {}
     for line in case.derived_lines:
         source = sources.get(line.tensor)
@@ -109,15 +109,18 @@ def _in_several_rounds(
             kinds.setdefault(place(source, forward[source].note), []).append(line.tensor)
     for first in dict.fromkeys(place(line.tensor, line.note) for line in wrong[:MOST_SUSPECTS]):
         every = [line for line in lines if place(line.tensor, line.note) == first]
+        unlike = [line for line in every if line.tensor not in found]
         for kind in kinds.values():
-            had = frozenset[Tensor]().union(*(found.get(line.tensor, {}) for line in every))
-            rounds = [line for line in every if not found.get(line.tensor, {}).keys() & set(kind)]
-            pairs = list(zip(rounds, others := [bar for bar in kind if bar not in had], strict=False))
-            fit = len(rounds) == len(others) > 1 and all(line.tensor.shape == t.shape for line, t in pairs)
-            if not fit or not _mend(case, trials, lines, pairs):
+            bars = [bar for bar in kind if bar in lines_of]
+            # without its slope a derivative is another one, so what is like one may be wrong, too
+            others = [line for line in every if not found.get(line.tensor, {}).keys() & set(kind)]
+            ways = [list(zip(rounds, bars, strict=True)) for rounds in (unlike, others) if len(rounds) == len(bars) > 1]
+            fitting = (way for way in ways if all(line.tensor.shape == bar.shape for line, bar in way))
+            pairs = next((way for way in fitting if _mend(case, trials, lines, way)), None)
+            if pairs is None:
                 continue
-            few = bisect.bisect_left(range(1, len(pairs)), 1, key=lambda k: _mend(case, trials, lines, pairs[:k])) + 1
-            pairs, lines_of = pairs[:few], {e.tensor: e for e in absent}
+            few = next(k for k in range(1, len(pairs) + 1) if _mend(case, trials, lines, pairs[:k]))
+            pairs = pairs[:few]
             regions = [_region(right, lines_of) for _, right in pairs]
             near = frozenset[Tensor]().union(*regions)
             own = {e.tensor for line, _ in pairs for e in _between(lines, line, frozenset(found))}
