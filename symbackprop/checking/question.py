@@ -62,7 +62,8 @@ class Question:
         told_sizes: the sizes at which numbers tell most, once they have been sought.
         told_entries: of a tensor, the entry whose gradient is probably wrong: examined first where not all can be.
         told_lemmas: how lemmas of composed proofs were proved.
-        told_points: what was seen at points to which several searches come back, by point, precision and pairs.
+        told_points: what was seen at points to which several searches come back, each with the point that the key names
+            by its identity; beside it the precision and the pairs.
     """
 
     forward: Program
@@ -73,7 +74,7 @@ class Question:
     told_sizes: list[dict[Symbol, int]] = field(default_factory=list, repr=False, compare=False)
     told_entries: dict[Tensor, tuple[int, ...]] = field(default_factory=dict, repr=False, compare=False)
     told_lemmas: Recipes = field(default_factory=Recipes, repr=False, compare=False)
-    told_points: dict[tuple[int, int, tuple[str, ...]], Examination | None] = field(
+    told_points: dict[tuple[int, int, tuple[str, ...]], tuple[Point, Examination | None]] = field(
         default_factory=dict, repr=False, compare=False
     )
 

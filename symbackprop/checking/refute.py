@@ -80,8 +80,8 @@ class Search:
         """As `examine`, of a point that is kept: whoever asks the same question of it has the answer."""
         told, key = self.question.told_points, (id(point), bits, tuple(self.question.pairs))
         if key not in told:
-            told[key] = self.examine(point, bits)
-        return told[key]
+            told[key] = point, self.examine(point, bits)
+        return told[key][1]
 
     def _examined(self, point: Point, bits: int) -> Examination | None:
         for precision in (b for b in PRECISIONS if b >= bits):
