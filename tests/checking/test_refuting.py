@@ -67,6 +67,9 @@ class Looking:
     def fits(self, point):
         return self.fitting
 
+    def examined_once(self, point, bits=128):
+        return self.examine(point, bits)
+
     def examine(self, point, bits=128):
         self.asked.append(point)
         place = point[1] if isinstance(point, tuple) else point
@@ -435,3 +438,13 @@ def test_a_slow_point_is_not_begun_where_the_time_is_nearly_up():
     assert search._pace is None
     search.examine(search.sampler.point({N: 2}))
     assert search._pace is not None and search.settled(search.sampler.point({N: 2})) is not None
+
+
+def test_a_point_that_is_kept_is_examined_once_for_all_that_ask_the_same():
+    question, points = SimpleNamespace(told_points={}, pairs={"x": 1}), [object(), object()]
+    asked = []
+    search = object.__new__(module.Search)
+    search.question, search.examine = question, lambda point, bits: asked.append((point, bits))
+    for point, bits in ((points[0], 128), (points[0], 128), (points[1], 128), (points[0], 256)):
+        assert search.examined_once(point, bits) is None
+    assert asked == [(points[0], 128), (points[1], 128), (points[0], 256)]
