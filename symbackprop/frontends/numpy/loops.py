@@ -637,7 +637,7 @@ class Loop:
 
         def in_place(at: tuple[Expr, ...]) -> Expr:
             here = found.in_rows((*at[: found.own_axis], place, *at[found.own_axis :]))
-            return content(here)
+            return found.if_there(content(here))
 
         line = self.session.line()
         tensor = self.session.define(shape, in_place, buffer.kind, None, line, hint=f"{found.tensor.name}_next")
