@@ -657,9 +657,7 @@ def _with_all_wrong(verdict: Verdict, goals: Sequence[ProofGoal], budget: Budget
         left = [n for n in goal.names if n not in wrong]
         seconds = budget.part("look at stated sizes").left
         if left:
-            wrong |= {
-                *wrong_gradients(goal.question, left, budget_seconds=seconds, stage="first look", most=AT_A_GLANCE)
-            }
+            wrong |= {*wrong_gradients(goal.question, left, budget_seconds=seconds, stage="first look")}
     if wrong == set(verdict.wrong):
         return verdict
     notes = tuple(n for n in verdict.notes if not n.startswith(PROVED_RIGHT))
