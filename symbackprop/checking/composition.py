@@ -22,7 +22,7 @@ from symbackprop.calculus.lemmas import Replay, is_view, joined
 from symbackprop.checking.budget import SHARES
 from symbackprop.checking.explicit_forms import Explicit
 from symbackprop.checking.invariants import Invariants, Proposal
-from symbackprop.checking.lookalikes import Likeness, Lookalikes
+from symbackprop.checking.lookalikes import Lookalikes
 from symbackprop.checking.other_rounds import Names, counterparts, renamed
 from symbackprop.checking.progress import report, tell_on_request
 from symbackprop.checking.question import Question
@@ -523,20 +523,8 @@ class Composition:
         """What a tensor of a recurrence may be: another one, or another one in other units."""
         if equation.tensor.kind != "real":
             return []
-        alike = sorted(self._alike.of(equation.tensor), key=lambda like: self._runs_against(equation.tensor, like))
-        found = [Proposal(like.at(equation.indices), like.other) for like in alike]
+        found = [Proposal(like.at(equation.indices), like.other) for like in self._alike.of(equation.tensor)]
         return found or self._invariants.of(equation) or list(self._but_for_an_end(equation))
-
-    def _runs_against(self, tensor: Tensor, like: Likeness) -> bool:
-        """Whether a tensor of a recurrence is computed from the other end than the one that it may be.
-
-        Numbers that stay the same from some step on are those of either direction; no step of an induction goes both.
-        """
-        if tensor not in self.cuts.clocks or like.other not in self.cuts.clocks:
-            return False
-        own, other = self.cuts.clocks[tensor][1], self.cuts.clocks[like.other][1]
-        down = (like.step == other.axis and like.down) != any(axis == other.axis for axis, _ in like.turned)
-        return like.order[other.axis] == own.axis and own.sign * other.sign * (-1 if down else 1) < 0
 
     def _but_for_an_end(self, equation: Equation) -> Iterator[Proposal]:
         """Another tensor but for the step with which the recurrence begins."""
