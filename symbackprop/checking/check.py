@@ -21,6 +21,7 @@ from typing import Any
 
 from symbackprop.checking.budget import SHARES, Budget
 from symbackprop.checking.decide import (
+    PROVED_RIGHT,
     Look,
     ProofGoal,
     confirm_pair,
@@ -30,13 +31,14 @@ from symbackprop.checking.decide import (
     look,
     of_wrong_shape,
     refuted,
+    sizes_in_words,
     untraced,
 )
 from symbackprop.checking.diagnosis.edited_function import as_written, edited
 from symbackprop.checking.freeing import LARGE, LONG, freed
 from symbackprop.checking.progress import Observer, Progress, report, watched
 from symbackprop.checking.raising import failure
-from symbackprop.checking.refute import Stage
+from symbackprop.checking.refute import Stage, wrong_gradients
 from symbackprop.checking.running_lines import Line, lines_that_run
 from symbackprop.checking.trace_agreement import agree_with_numpy
 from symbackprop.checking.transposable import transposable
@@ -552,7 +554,9 @@ def _own_fault(case: Case, error: CodeRaisesError, sizes: Mapping[str, int] | No
     found = failure(case.forward, case.backward, case.shapes, case.assume, case.where, sizes)
     if found is None or found.kind != error.kind or (sizes and not found.of_backward):
         return None  # a forward that refuses some sizes restricts the domain
-    return MalformedError(error.what + (f", where {_at(sizes)}" if sizes else ""), where=error.where, help=error.help)
+    return MalformedError(
+        error.what + (f", where {sizes_in_words(sizes)}" if sizes else ""), where=error.where, help=error.help
+    )
 
 
 # Sizes that must be numbers.
@@ -636,7 +640,7 @@ def _decided_at(stated: Stated, subject: str, budget: Budget) -> Verdict:
         for goal in some:
             verdict = _screened(goal, named, stage, budget)
             if verdict is not None:
-                return verdict
+                return _with_all_wrong(verdict, matters, budget)
     verdicts: list[Verdict] = []
     order = sorted(range(min(CONCRETE_PROVED, len(matters))), key=lambda k: sum(matters[k].traced.sizes.values()))
     for k in order:
@@ -646,13 +650,27 @@ def _decided_at(stated: Stated, subject: str, budget: Budget) -> Verdict:
     return _summed_up(verdicts, order, stated, subject)
 
 
+def _with_all_wrong(verdict: Verdict, goals: Sequence[ProofGoal], budget: Budget) -> Verdict:
+    """A refutation with the gradients that are wrong at other stated sizes as well: a fault may show there alone."""
+    wrong = set(verdict.wrong)
+    for goal in goals if verdict.status == "REFUTED" else ():
+        left = [n for n in goal.names if n not in wrong]
+        seconds = budget.part("look at stated sizes").left
+        if left:
+            wrong |= {*wrong_gradients(goal.question, left, budget_seconds=seconds, stage="first look")}
+    if wrong == set(verdict.wrong):
+        return verdict
+    notes = tuple(n for n in verdict.notes if not n.startswith(PROVED_RIGHT))
+    return replace(verdict, wrong=tuple(n for n in goals[0].names if n in wrong), notes=notes)
+
+
 def _trace_at(case: Case, sizes: Mapping[str, int], budget: Budget, stated: Stated) -> None:
     """Follow both functions at these sizes; where the domain or the functions refuse them, that is noted."""
     with lines_that_run((case.forward, case.backward)) as lines:
         try:
             traced = case.trace(sizes, budget.part("trace at stated sizes").left)
             if any(n is ZERO for t in traced.forward.outputs for n in t.shape):
-                stated.left_out.setdefault("what the forward returns is empty", []).append(_at(sizes))
+                stated.left_out.setdefault("what the forward returns is empty", []).append(sizes_in_words(sizes))
                 return
             stated.traces.append(traced)
             stated.lines.append(lines)
@@ -675,7 +693,7 @@ def _trace_at(case: Case, sizes: Mapping[str, int], budget: Budget, stated: Stat
     reason = stop.what + line + (f": {stop.help}" if stop.help else "")
     # the shapes that do not fit differ from size to size: what stops at one line is told once
     known = next((why for why in stated.left_out if line and line in why), reason)
-    stated.left_out.setdefault(known, []).append(_at(sizes))
+    stated.left_out.setdefault(known, []).append(sizes_in_words(sizes))
 
 
 def _screened(goal: ProofGoal, subject: str, stage: Stage, budget: Budget) -> Verdict | None:
@@ -704,11 +722,11 @@ def _summed_up(verdicts: list[Verdict], order: list[int], stated: Stated, subjec
             return Verdict("UNDECIDED", subject, reason=f"{why}, where {where[0]}")
         return Verdict("UNDECIDED", subject, reason=f"no small sizes of {symbols} were found that the functions accept")
     last, proved = verdicts[-1], [k for k, v in zip(order, verdicts, strict=False) if v.status == "PROVED"]
-    places = " and ".join(_at(stated.traces[k].sizes) for k in proved)
+    places = " and ".join(sizes_in_words(stated.traces[k].sizes) for k in proved)
     scope = f"the stated sizes {places} alone; every size of the other axes"
     notes = last.notes
     if last.status == "UNDECIDED" and len(proved) >= ENOUGH:
-        notes = (f"no proof in time at {_at(stated.traces[order[len(proved)]].sizes)}, where numbers agree",)
+        notes = (f"no proof in time at {sizes_in_words(stated.traces[order[len(proved)]].sizes)}, where numbers agree",)
         last = verdicts[len(proved) - 1]
         notes = (*last.notes, *notes)
     elif last.status == "UNDECIDED" and proved:
@@ -719,10 +737,6 @@ def _summed_up(verdicts: list[Verdict], order: list[int], stated: Stated, subjec
     if gap:
         return Verdict("UNDECIDED", last.subject, reason=gap, notes=(f"proved at {places}",))
     return replace(last, scope=scope, notes=notes)
-
-
-def _at(sizes: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} = {n}" for name, n in sizes.items())
 
 
 def _choices(symbols: tuple[str, ...], questions: Sequence[tuple[str, str]] = ()) -> Iterator[dict[str, int]]:

@@ -39,6 +39,7 @@ from symbackprop.expression.build import (
     Number,
     Symbol,
     Tensor,
+    Where,
     add,
     entries_once,
     free_indices,
@@ -879,7 +880,8 @@ class Composition:
             return best[1]
         if order is UNEVEN:
             rest = uneven or [t for t in self._openable(every) if t in self._forward]
-            return self._latest(rest, gap) if rest else None
+            chosen = [t for t in self._openable(every) if self._chooses_among(t, uneven)]
+            return self._latest(chosen or rest, gap) if rest else None
         seen = self._openable(t for t in every if order is not FORWARD or t in self._forward)
         others = [t for t in others if t in seen]
         apart = [t for t in seen if cuts.places_in(left, t) != cuts.places_in(right, t)]
@@ -888,6 +890,17 @@ class Composition:
         rest = first or apart or [t for t in uneven if t in seen]
         rest = rest or [t for t in seen if self._is_at_an_end(t, gap, left)]
         return self._latest(rest, gap) if rest else None
+
+    def _chooses_among(self, tensor: Tensor, others: Iterable[Tensor]) -> bool:
+        """Whether a tensor is one of these, or an entry of one of them here and there: what is read under a guard."""
+        waiting, seen = [tensor], set[Tensor]()
+        while waiting:
+            line = self._lines.get(waiting.pop())
+            if line is not None and _only_chooses(line.value):
+                new = tensors_in(line.value) - seen
+                seen |= new
+                waiting += new
+        return not seen.isdisjoint(others) or (tensor in others and bool(seen))
 
     def _is_at_an_end(self, tensor: Tensor, gap: Poly, side: Poly) -> bool:
         """Whether the difference is left at one step alone, of which the sides do not speak as such."""
@@ -955,6 +968,13 @@ class Composition:
     def _rank(self, tensor: Tensor) -> tuple[bool, bool, int]:
         """What is opened first: the user's tensors, then derivatives, the deepest first."""
         return tensor in self._aliens, tensor in self._adjoints, self._depth.get(tensor, 0)
+
+
+def _only_chooses(value: Expr) -> bool:
+    """True for entries of other tensors, some here and some there: what is read under a guard computes nothing."""
+    if isinstance(value, Where):
+        return _only_chooses(value.then) and _only_chooses(value.otherwise)
+    return isinstance(value, Entry | Number)
 
 
 def _comes_before(times: Sequence[Poly], others: Sequence[Poly]) -> bool:

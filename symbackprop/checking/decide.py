@@ -11,7 +11,7 @@ import ast
 import math
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -249,6 +249,7 @@ class Tries(NamedTuple):
     share: str = ""
 
 
+PROVED_RIGHT = "proved right"
 GLANCE = Look("first look", "first look", points=AT_A_GLANCE)
 FIRST_LOOK = Look("first look", "first look")
 # The quick ways to a proof come before the search for thin regions, the patient ones after it.
@@ -607,7 +608,8 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
     cause = _cause(goal, wrong, found, budget.part("cause", lines)) if sought else None
     nothing = "" if exists else f"{found.entry.name}: no number (nan or infinite) where the gradient is finite"
     right = [n for n in doubtful if n not in proof.unproved]
-    notes: tuple[str, ...] = (f"proved right: {enumerated(right)}",) if right else ()
+    at = f" at {stated}" if (stated := sizes_in_words(goal.traced.sizes)) else ""
+    notes: tuple[str, ...] = (f"{PROVED_RIGHT}{at}: {enumerated(right)}",) if right else ()
     notes += _symmetric_inputs(goal.traced)
     cured = cured_lines(goal.traced.backward, goal.called, cause.lines) if cause else ()
     names = _unknown_to_the_user(goal)
@@ -624,9 +626,14 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
             notes=notes,
             cured=cured,
             formulas=_cure_of_formula(goal, cause),
-            cure_scope=", ".join(f"{name} = {n}" for name, n in goal.traced.sizes.items()),
+            cure_scope=stated,
         )
     )
+
+
+def sizes_in_words(sizes: Mapping[str, int]) -> str:
+    """Sizes that are stated, as verdicts name them."""
+    return ", ".join(f"{name} = {n}" for name, n in sizes.items())
 
 
 def _cure_of_formula(goal: ProofGoal, cause: Diagnosis | None) -> tuple[tuple[str, Expr, Expr], ...]:

@@ -29,6 +29,7 @@ from symbackprop.errors import MalformedError, SymbackpropError, UnsupportedErro
 from symbackprop.expression.build import Symbol
 from symbackprop.expression.program import Program, symbols
 from symbackprop.frontends.numpy.dialects import OWN_CODE
+from symbackprop.frontends.numpy.traced import says_upstream
 from symbackprop.frontends.numpy.tracer import Tracer
 from symbackprop.frontends.subject import must_be_taken
 
@@ -759,12 +760,7 @@ def _same_numbers(left: Any, right: Any) -> bool:
 def _is_upstream(argument: str, output: Any) -> bool:
     """True if an argument of a backward method is the upstream gradient of a second output, by its name; a mask or a
     cache that the forward hands over is none."""
-    if not isinstance(output, (np.ndarray, float, np.floating)):
-        return False
-    kept = ("mask", "cache", "ctx", "memory", "saved", "data", "state", "dict")
-    return argument.lower().startswith(("d", "g", "grad", "upstream", "accum", "error", "bar")) and not any(
-        word in argument.lower() for word in kept
-    )
+    return isinstance(output, (np.ndarray, float, np.floating)) and says_upstream(argument)
 
 
 def _upstream(output: Any) -> Any:

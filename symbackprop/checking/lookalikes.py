@@ -42,7 +42,7 @@ from symbackprop.expression.build import (
     subtract,
 )
 from symbackprop.expression.program import Equation
-from symbackprop.expression.recurrence import Recurrence, blocks, recurrent
+from symbackprop.expression.recurrence import Recurrence, blocks, clocks_of
 from symbackprop.expression.sizes import simplify
 
 TOLERANCE = 1e-6  # generous: what saturates loses digits, and numbers only propose
@@ -154,7 +154,8 @@ class Lookalikes:
     def __init__(self, question: Question, equations: tuple[Equation, ...]) -> None:
         self._vectors: list[tuple[Point, Vectors]] = []
         self._equations = equations
-        self._steps = recurrent(equations)
+        self._clocks = clocks_of(equations)
+        self._steps = {tensor: clock.axis for tensor, clock in self._clocks.items()}
         steps = {tensor.shape[axis] for tensor, axis in self._steps.items()}
         for point in _points(question, steps) if equations else ():
             vectors = Vectors(point, beyond=0.0)  # what a guard leaves out may be read beside it: a product with 0
@@ -189,7 +190,7 @@ class Lookalikes:
             edits: equations that are changed.
         """
         other = Lookalikes.__new__(Lookalikes)
-        other._steps, other._lengths = self._steps, self._lengths
+        other._steps, other._clocks, other._lengths = self._steps, self._clocks, self._lengths
         other._vectors, other._equations = self._vectors, self._equations
         if edits:
             other._equations = tuple(edits.get(e.tensor, e) for e in self._equations)
@@ -375,10 +376,11 @@ class Lookalikes:
         other, shape = view.tensor, view.shape
         if len(shape) != len(tensor.shape):
             return None
+        opposite, ways = self._opposite(tensor, other), tuple(self._ways(view))
         for order in itertools.permutations(range(len(tensor.shape))):
             if shape != tuple(tensor.shape[k] for k in order):
                 continue
-            for step, down, others in self._ways(view):
+            for step, down, others in sorted(ways, key=lambda way: not way[1]) if opposite else ways:
                 flipped = (*others, step) if down and step is not None else others
                 ratios: list[float] = []
                 for (_, values), tells in zip(self._at, told, strict=True):
@@ -400,6 +402,13 @@ class Lookalikes:
                 first = simplify(add(start, number(view.first)))
                 return Likeness(other, order, factor, step, first, down, False, view.begins, _ends(view, others))
         return None
+
+    def _opposite(self, tensor: Tensor, other: Tensor) -> bool:
+        """Whether two tensors of recurrences are computed from opposite ends.
+
+        Numbers that stay the same from some step on are those of either direction; an induction goes one of them.
+        """
+        return {tensor, other} <= self._clocks.keys() and self._clocks[tensor].sign != self._clocks[other].sign
 
     def _ways(self, view: View) -> Iterator[tuple[int | None, bool, tuple[int, ...]]]:
         """The axis whose steps are counted otherwise, whether they are counted from the last one down, and another axis

@@ -18,12 +18,12 @@ import numpy as np
 from symbackprop.checking.budget import SHARES
 from symbackprop.checking.question import Question
 from symbackprop.checking.sample_points import Sampler
-from symbackprop.checking.user_run import outputs_and_cache, quietly, run
+from symbackprop.checking.user_run import quietly, run
 from symbackprop.errors import SymbackpropError
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.program import Program
 from symbackprop.frontends.numpy.time_limit import OutOfTime, alarm
-from symbackprop.frontends.numpy.traced import backward_roles
+from symbackprop.frontends.numpy.traced import backward_roles, beside_inputs, outputs_and_cache
 from symbackprop.frontends.numpy.tracer import Tracer
 
 TRIES = 3
@@ -71,7 +71,8 @@ def _at(
     try:
         with quietly(), alarm(SHARES["run of the user's code"].seconds):
             outputs, cache = outputs_and_cache(run(forward, point.inputs, point), roles)
-            given = {n: cache if role == "cache" else _upstream(outputs) for n, role in roles.items()}
+            upstream = _upstream(outputs)
+            given = beside_inputs(roles, upstream if isinstance(upstream, tuple) else (upstream,), cache)
             reached_backward = True
             run(backward, point.inputs, point, **given)
     except OutOfTime:

@@ -123,8 +123,8 @@ def accepted(function, values):
 
 
 def outputs_of(result):
-    if "cache" in ROLES.values() and isinstance(result, tuple) and len(result) == 2:
-        result = result[0]
+    if "cache" in ROLES.values() and isinstance(result, tuple):
+        result = result[0] if len(result) == 2 else result[:-1]
     result = list(result.values()) if isinstance(result, dict) else result
     return list(result) if isinstance(result, (tuple, list)) else [result]
 
@@ -133,10 +133,10 @@ def gradients(forward, backward, case):
     """What the backward pass returns, by name."""
     inputs, keywords = case["inputs"], {k: v for k, v in FIXED.items() if k in inspect.signature(backward).parameters}
     given = list(case.get("upstream", {}).values())
-    roles = {"upstream": given[0] if len(given) == 1 else tuple(given), "cache": None}
-    if "cache" in ROLES.values():
-        roles["cache"] = forward(**accepted(forward, inputs | FIXED))[1]
-    handed = {name: roles[role] for name, role in ROLES.items()}
+    labels = [name for name, role in ROLES.items() if role == "upstream"]
+    handed = dict(zip(labels, given if len(labels) > 1 else [given[0] if len(given) == 1 else tuple(given)]))
+    for name in [name for name, role in ROLES.items() if role == "cache"]:
+        handed[name] = forward(**accepted(forward, inputs | FIXED))[-1]
     returned = backward(**handed, **accepted(backward, inputs), **keywords)
     if not isinstance(returned, dict):
         returned = dict(zip(inputs, returned if isinstance(returned, tuple) else (returned,)))

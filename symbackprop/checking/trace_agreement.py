@@ -21,7 +21,7 @@ from symbackprop.checking.question import Question
 from symbackprop.checking.regions import ANY, CONSTANTS, Region, assignments, regions
 from symbackprop.checking.rounded_branches import BITS, RoundedBranches
 from symbackprop.checking.sample_points import Sampler, Sizes
-from symbackprop.checking.user_run import handed, numbers_written, outputs_and_cache, quietly, run
+from symbackprop.checking.user_run import handed, numbers_written, quietly, run
 from symbackprop.errors import MalformedError, UnsupportedError
 from symbackprop.evaluation.compile import Array, OutOfRangeError
 from symbackprop.evaluation.exact import Evaluator, array_of, to_numpy
@@ -31,7 +31,7 @@ from symbackprop.expression.build import Add, Apply, Multiply, Power, Sum, Symbo
 from symbackprop.expression.functions import OF_POSITIVE
 from symbackprop.expression.program import Program
 from symbackprop.expression.shown import in_a_line
-from symbackprop.frontends.numpy.traced import Traced, backward_roles, unwritten
+from symbackprop.frontends.numpy.traced import Traced, backward_roles, beside_inputs, outputs_and_cache, unwritten
 from symbackprop.frontends.numpy.tracer import name_of
 from symbackprop.frontends.passes import framework_of
 
@@ -364,7 +364,7 @@ def _run_both(pair: _Pair, point: Point) -> bool:
 
 def _run_backward(pair: _Pair, point: Point, cache: Any) -> Any:
     upstream = tuple(handed(t, point) for t in pair.traced.upstream)
-    given = {n: cache if role == "cache" else _one(upstream) for n, role in pair.roles.items()}
+    given = beside_inputs(pair.roles, upstream, cache)
     try:
         return run(pair.backward, pair.traced.forward.inputs, point, **given)
     except Exception as error:
@@ -402,10 +402,6 @@ def _listed(result: Any) -> list[Any]:
     if isinstance(result, dict):
         return list(result.values())
     return list(result) if isinstance(result, (tuple, list)) else [result]
-
-
-def _one(values: tuple[Any, ...]) -> Any:
-    return values[0] if len(values) == 1 else values
 
 
 def _by_name(returned: Any, traced: Traced) -> dict[str, Any]:

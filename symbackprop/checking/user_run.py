@@ -52,16 +52,6 @@ def handed(tensor: Tensor, point: Point) -> Any:
     return point.inputs[tensor].copy()[()]
 
 
-def outputs_and_cache(result: Any, roles: Mapping[str, str]) -> tuple[Any, Any]:
-    """What a forward pass returned; the cache is None where the backward pass takes none.
-
-    Args:
-        roles: of the backward's other arguments, as `backward_roles` gives them.
-    """
-    cached = "cache" in roles.values() and isinstance(result, tuple) and len(result) == 2
-    return (result[0], result[1]) if cached else (result, None)
-
-
 def run_again(forward: Callable[..., Any], backward: Callable[..., Any], fixed: Mapping[str, Any]) -> Passes:
     """How a script that knows nothing of this package runs two functions: from their file, if it can import them."""
     places = [_place(f) for f in (forward, backward)]

@@ -134,8 +134,17 @@ def recurrent(equations: Iterable[Equation]) -> dict[Tensor, int]:
     Raises:
         IndexNotationError: an entry may depend on itself.
     """
+    return {tensor: clock.axis for tensor, clock in clocks_of(equations).items()}
+
+
+def clocks_of(equations: Iterable[Equation]) -> dict[Tensor, Clock]:
+    """The tensors of recurrences, each with its clock.
+
+    Raises:
+        IndexNotationError: an entry may depend on itself.
+    """
     found = (block for block in blocks(equations) if isinstance(block, Recurrence))
-    return {tensor: clock.axis for block in found for tensor, clock in block.clocks.items()}
+    return {tensor: clock for block in found for tensor, clock in block.clocks.items()}
 
 
 @lru_cache(maxsize=1024)  # searches try many programs once
@@ -270,4 +279,4 @@ def _ranks(own: Iterable[Tensor], reads: Sequence[tuple[Tensor, Tensor, int]], p
     return None
 
 
-__all__ = ["Block", "Clock", "Recurrence", "blocks", "equations_of", "in_order", "recurrent"]
+__all__ = ["Block", "Clock", "Recurrence", "blocks", "clocks_of", "equations_of", "in_order", "recurrent"]

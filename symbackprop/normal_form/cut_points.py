@@ -51,6 +51,7 @@ from symbackprop.normal_form.data import (
     combine,
     constant,
     of_atom,
+    of_index,
     parameter,
     scale,
     subtract,
@@ -239,7 +240,10 @@ class CutPoints(Canonical):
             factors, bound = self.open_mono(mono)
             table = dict(factors)
             opened = [(a, table.pop(a)) for a in list(table) if tensor in tensors_at(a)]
-            values = [self.power(self._put_in_atom(a, tensor, chosen, inside), e) for a, e in opened]
+            names = inside
+            if chosen is not None and bound:  # entries are chosen by places as `places_in` tells them
+                names = {**inside, **{i: of_index(b) for i, b in zip(bound, mono.bound, strict=True)}}
+            values = [self.power(self._put_in_atom(a, tensor, chosen, names), e) for a, e in opened]
             if any(has_branches(v, bound) for v in values):
                 body = self.product(self.collect([(coefficient, table, ())]), *values)
                 for index in bound:  # summed anew, so that no branch is read outside of its range

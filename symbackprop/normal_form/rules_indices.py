@@ -635,13 +635,18 @@ def _alignment(atom: Atom, index: Index) -> int:
     if atom.kind in ("delta", "nonneg"):
         (gap,) = atom.args
         own = _sign(gap, index)
-        return -own * sum(_sign(gap, other) for other in gap.free if other is not index)
+        return _of_labels(gap, index) - own * sum(_sign(gap, other) for other in gap.free if other is not index)
     if atom.kind == "entry":
-        return sum(_sign(a, index) for a in atom.args)
+        return sum(_sign(a, index) + _of_labels(a, index) for a in atom.args)
     signs = {k: _sign(a, index) for k, a in enumerate(atom.args)}
     templates = [t for t in (atom.data if isinstance(atom.data, tuple) else ()) if isinstance(t, Poly)]
     templates += [t for group in _groups(atom) for t in group if isinstance(t, Poly)]
     return sum(sign * _within(t, f"p{k}") for k, sign in signs.items() if sign for t in templates)
+
+
+def _of_labels(place: Poly, index: Index) -> int:
+    """The alignment in the labels of which a place is made: y[i] in [k = y[i]] or w[y[i]]."""
+    return sum(alignment(a, index) for m, _ in place.terms for a, _ in m.factors if a.kind == "entry")
 
 
 def _groups(atom: Atom) -> list[tuple[object, ...]]:

@@ -21,9 +21,10 @@ import flint
 import numpy as np
 from numpy.typing import NDArray
 
-from symbackprop.checking.user_run import handed, outputs_and_cache, quietly, run
+from symbackprop.checking.user_run import handed, quietly, run
 from symbackprop.evaluation.number_types import ball
 from symbackprop.evaluation.point import Point
+from symbackprop.frontends.numpy.traced import beside_inputs, outputs_and_cache
 from symbackprop.precision.search import Found
 from symbackprop.precision.user_results import UserCode
 
@@ -99,8 +100,7 @@ def _recorded(code: UserCode, found: Found, *, exact: bool) -> tuple[_Record, di
             record.before, record.cache = len(record.values), list(_leaves(cache))
         if found.loss.name:
             upstream = tuple(handed(t, point) for t in code.question.upstream)
-            one = upstream[0] if len(upstream) == 1 else upstream
-            others = {n: cache if role == "cache" else one for n, role in code.roles.items()}
+            others = beside_inputs(code.roles, upstream, cache)
             run(maker.made(code.backward), inputs, point, **others)
     return record, maker.source
 

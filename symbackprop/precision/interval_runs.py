@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from symbackprop.checking.sample_points import Sampler, Sizes
-from symbackprop.checking.user_run import handed, outputs_and_cache, quietly, run
+from symbackprop.checking.user_run import handed, quietly, run
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Tensor
+from symbackprop.frontends.numpy.traced import beside_inputs, outputs_and_cache
 from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.intervals import Interval, Machine, boxes
 from symbackprop.precision.ranges import Range
@@ -119,8 +120,7 @@ def _results(code: UserCode, point: Point) -> list[Any] | None:
         try:
             outputs, cache = outputs_and_cache(run(code.forward, inputs, point), code.roles)
             upstream = tuple(handed(t, point) for t in code.question.upstream)
-            one = upstream[0] if len(upstream) == 1 else upstream
-            others = {n: cache if role == "cache" else one for n, role in code.roles.items()}
+            others = beside_inputs(code.roles, upstream, cache)
             returned = run(code.backward, inputs, point, **others)
             return [*listed(outputs), *(named(returned, n, k) for k, n in enumerate(code.question.pairs))]
         except Exception:  # the user's code may raise anything

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symbackprop.checking.question import Question
-from symbackprop.checking.user_run import handed, outputs_and_cache, quietly, run
+from symbackprop.checking.user_run import handed, quietly, run
 from symbackprop.evaluation.point import Point
-from symbackprop.frontends.numpy.traced import backward_roles
+from symbackprop.frontends.numpy.traced import backward_roles, beside_inputs, outputs_and_cache
 
 Floats = NDArray[Any]
 
@@ -67,8 +67,7 @@ class UserCode:
                 outputs, cache = outputs_and_cache(result, self.roles)
                 plain = tuple(np.asarray(v, dtype=np.float64) for v in listed(outputs))
                 upstream = tuple(handed(t, point) for t in self.question.upstream)
-                one = upstream[0] if len(upstream) == 1 else upstream
-                others = {n: cache if role == "cache" else one for n, role in self.roles.items()}
+                others = beside_inputs(self.roles, upstream, cache)
                 returned = run(self.backward, self.question.forward.inputs, point, **others)
                 gradients = {n: np.asarray(named(returned, n, k), dtype=np.float64)
                              for k, n in enumerate(self.question.pairs)}  # fmt: skip

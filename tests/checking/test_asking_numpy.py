@@ -402,7 +402,10 @@ def test_a_backward_that_fails_for_numpy_alone_is_at_fault():
     pair = pair_of(backward=told, roles={"dout": "upstream", "memory": "cache"})
     module._run_backward(pair, Point({N: 2}, {X: np.ones(2), UP: np.ones(2)}), "kept")
     assert seen["memory"] == "kept" and seen["dout"].shape == (2,)
-    assert module._one((1,)) == 1 and module._one((1, 2)) == (1, 2) and module._one(()) == ()
+    assert module.beside_inputs({"dout": "upstream"}, (1, 2), None) == {"dout": (1, 2)}
+    assert module.beside_inputs({"dy": "upstream", "dh": "upstream", "kept": "cache"}, (1, 2), 3) == {
+        "dy": 1, "dh": 2, "kept": 3,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

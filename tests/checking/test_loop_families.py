@@ -890,6 +890,163 @@ def layers_by_a_function(slip):
     return forward, backward
 
 
+@family({"x": ("T",), "a": (), "b": ()}, [])
+def items_read_under_guards(_):
+    """The list is read under two guards before it has items; each push back has a guard of its own."""
+
+    def run(x, a, b):
+        h = []
+        for t in range(len(x)):
+            one = h[t - 1] if t >= 1 else 0.0
+            two = h[t - 2] if t >= 2 else 0.0
+            h.append(np.tanh(x[t] + a * one + b * two))
+        return h
+
+    def forward(x, a, b):
+        return np.array(run(x, a, b))
+
+    def backward(dout, x, a, b):
+        h = run(x, a, b)
+        g, dx, da, db = np.array(dout), np.zeros(len(x)), 0.0, 0.0
+        for t in range(len(x) - 1, -1, -1):
+            dx[t] = z = g[t] * (1 - h[t] ** 2)
+            if t >= 1:
+                da += z * h[t - 1]
+                g[t - 1] += a * z
+            if t >= 2:
+                db += z * h[t - 2]
+                g[t - 2] += b * z
+        return {"x": dx, "a": da, "b": db}
+
+    return forward, backward
+
+
+@family({"x": ("T", "D"), "W": ("D", "H"), "U": ("H", "H")}, ["x"])
+def first_step_asks_whether_there_is_an_item(slip):
+    def run(x, W, U):
+        hs = []
+        for t in range(len(x)):
+            before = hs[-1] if hs else np.zeros(len(U))
+            hs.append(np.tanh(x[t] @ W + before @ U))
+        return hs
+
+    def forward(x, W, U):
+        return np.stack(run(x, W, U))
+
+    def backward(dout, x, W, U):
+        hs = run(x, W, U)
+        dx, dW, dU, dh = np.zeros_like(x), np.zeros_like(W), np.zeros_like(U), np.zeros(len(U))
+        for t in reversed(range(len(x))):
+            dz = (dout[t] + dh) * (1 - hs[t] ** 2)
+            dx[t] = W @ dz
+            dW += np.outer(x[t], dz)
+            if t > 0:
+                dU += np.outer(hs[t - 1], dz)
+            dh = dz if slip else U @ dz
+        return {"x": dx, "W": dW, "U": dU}
+
+    return forward, backward
+
+
+def _log_sum(a, axis):
+    m = a.max(axis=axis, keepdims=True)
+    return np.squeeze(m, axis) + np.log(np.exp(a - m).sum(axis=axis))
+
+
+@family({"start": ("S",), "A": ("S", "S"), "E": ("T", "S")}, ["A"], where="T >= 2")
+def pairs_in_logarithms(slip):
+    """Posteriors of pairs of states, from both recursions in logarithms."""
+
+    def run(start, A, E):
+        al = [start + E[0]]
+        for t in range(1, len(E)):
+            al.append(_log_sum(al[-1][:, None] + A, 0) + E[t])
+        return al
+
+    def forward(start, A, E):
+        return _log_sum(run(start, A, E)[-1], 0)
+
+    def backward(start, A, E):
+        al, T = run(start, A, E), len(E)
+        total, be = _log_sum(al[-1], 0), np.zeros_like(start)
+        dA, dE = np.zeros_like(A), np.zeros_like(E)
+        dE[T - 1] = np.exp(al[T - 1] - total)
+        for t in reversed(range(T - 1)):
+            dA += np.exp(al[t][:, None] + A + (0 if slip else E[t + 1]) + be - total)
+            be = _log_sum(A + E[t + 1] + be, 1)
+            dE[t] = np.exp(al[t] + be - total)
+        return {"start": dE[0], "A": dA, "E": dE}
+
+    return forward, backward
+
+
+@family({"E": ("T", "K"), "A": ("K", "K"), "y": ("T",)}, ["A"], assume={"y": "labels:K"})
+def random_field_along_a_chain(slip):
+    """What labels count is subtracted step by step, from the last on."""
+
+    def run(E, A):
+        alphas = np.zeros(E.shape)
+        alphas[0] = E[0]
+        for t in range(1, len(E)):
+            alphas[t] = _log_sum(alphas[t - 1][:, None] + A, 0) + E[t]
+        return alphas
+
+    def forward(E, A, y):
+        score = E[0, y[0]]
+        for t in range(1, len(E)):
+            score = score + A[y[t - 1], y[t]] + E[t, y[t]]
+        return _log_sum(run(E, A)[-1], 0) - score
+
+    def backward(E, A, y):
+        alphas = run(E, A)
+        g = np.exp(alphas[-1] - _log_sum(alphas[-1], 0))
+        dE, dA = np.zeros_like(E), np.zeros_like(A)
+        for t in range(len(E) - 1, 0, -1):
+            dE[t] = g
+            dE[t, y[t]] -= 1
+            z = alphas[t - 1][:, None] + A
+            pairs = np.exp(z - _log_sum(z, 0)) * g
+            dA += pairs
+            if slip:
+                dA[y[t], y[t - 1]] -= 1
+            else:
+                dA[y[t - 1], y[t]] -= 1
+            g = pairs.sum(axis=1)
+        dE[0] = g
+        dE[0, y[0]] -= 1
+        return {"E": dE, "A": dA}
+
+    return forward, backward
+
+
+@family({"A": ("S", "S"), "E": ("T", "S")}, ["E"])
+def best_paths(slip):
+    """Numbers of the derivative stay the same from some step on: they would fit either direction."""
+
+    def run(A, E):
+        best = [E[0]]
+        for t in range(1, len(E)):
+            best.append((best[-1][:, None] + A).max(axis=0) + E[t])
+        return best
+
+    def forward(A, E):
+        return run(A, E)[-1]
+
+    def backward(dout, A, E):
+        best = run(A, E)
+        dA, dE, g = np.zeros_like(A), np.zeros_like(E), dout
+        for t in reversed(range(1, len(E))):
+            dE[t] = 2 * g if slip else g
+            z = best[t - 1][:, None] + A
+            dz = (z == z.max(axis=0)) * g
+            dA += dz
+            g = dz.sum(axis=1)
+        dE[0] = g
+        return {"A": dA, "E": dE}
+
+    return forward, backward
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_prove_meets_loops_as_they_are_written(name):
     assert not _unproved(name, False)[1]
@@ -1358,3 +1515,79 @@ def alignments(x):
 def test_no_equation_of_a_table_holds_minus_infinity():
     with pytest.raises(SymbackpropError, match="minus infinity"):
         sb.trace(alignments, {"x": ("T", "K")}, where="T >= 1, K >= 1")
+
+
+def moments(x):
+    mean, square = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for row in x:
+        mean += row / len(x)
+        square += row**2
+    return mean, square
+
+
+@pytest.mark.parametrize(("factor", "status"), [(2, "PROVED"), (1, "REFUTED")])
+def test_a_backward_pass_may_take_one_upstream_gradient_for_each_output(factor, status):
+    def backward(dmean, dsquare, x):
+        return {"x": dmean / len(x) + factor * x * dsquare}
+
+    assert sb.check(moments, backward, shapes={"x": ("N", "D")}).status == status
+
+
+def test_as_many_upstream_gradients_as_outputs():
+    def backward(dmean, dsquare, dmore, x):
+        return {"x": dmean + dsquare + dmore}
+
+    verdict = sb.check(moments, backward, shapes={"x": ("N", "D")})
+    assert verdict.status == "MALFORMED" and "not as many as the outputs" in verdict.diagnosis
+
+
+@pytest.mark.usefixtures("no_diagnosis")
+def test_a_place_beyond_an_end_that_a_guard_leaves_out_is_read_nowhere():
+    """Every point was refused as out of range: the last round has no place, and what it would write had a name."""
+
+    def forward(x, a):
+        h = np.zeros(len(x))
+        for t in range(len(x)):
+            h[t] = x[t] if t < 1 else np.tanh(x[t] + a * h[t - 1])
+        return h
+
+    def backward(dout, x, a):
+        h = forward(x, a)
+        g, dx, da = np.array(dout), np.zeros(len(x)), 0.0
+        for t in range(len(x) - 1, -1, -1):
+            if t >= 1:
+                dx[t] = z = g[t] * (1 - h[t] ** 2)
+                g[t - 1] += a * z
+                if t >= 2:
+                    da += z * h[t - 1]
+            else:
+                dx[t] = g[t]
+        return {"x": dx, "a": da}
+
+    verdict = sb.check(forward, backward, shapes={"x": ("T",), "a": ()})
+    assert verdict.status == "REFUTED" and verdict.wrong == ("a",)
+
+
+def halves(x, w):
+    n, s = len(x), 0.0
+    while n > 1:
+        s = s + x[n - 1] * w
+        n = n // 2
+    return s + x[0]
+
+
+def halves_backward(x, w):
+    n, k, dx, dw = len(x), 0, np.zeros_like(x), 0.0
+    while n > 1:
+        dx[n - 1] += w
+        dw += x[n - 1] if k < 1 else 0.0
+        n, k = n // 2, k + 1
+    dx[0] += 2
+    return {"x": dx, "w": dw}
+
+
+@pytest.mark.usefixtures("no_diagnosis")
+def test_what_is_wrong_at_other_stated_sizes_alone_is_not_called_right():
+    """One fault shows at every length, the other only where the loop has two rounds."""
+    verdict = sb.check(halves, halves_backward, shapes={"x": ("T",), "w": ()})
+    assert verdict.status == "REFUTED" and verdict.wrong == ("x", "w")

@@ -78,11 +78,20 @@ from symbackprop.expression.sizes import decide, simplify
 from symbackprop.proofs.stable_functions import machine_form
 
 
+def _must_have_its_loop(form: Form) -> None:
+    """Refuse a step that is stored beside the steps of another tensor, and that no loop goes through."""
+    for statement in form.statements:
+        if any(free_indices(i) for i in statement.target.indices if not isinstance(i, Index)):
+            raise UnsupportedError(
+                f"no code for a recurrence whose steps lie in one array: {statement.target.tensor.name}"
+            )
+
+
 def lower(program: Program, comments: Mapping[Tensor | Entry, str] | None = None) -> Form:
     """The imperative form of `program`, pruned to its outputs.
 
     Raises:
-        UnsupportedError: an arbitrary function, or a derivative that has not been worked out.
+        UnsupportedError: an arbitrary function, a derivative that is not worked out, steps that no loop stores.
     """
     program = skewed(program)
     lowering = Lowering(program)
@@ -93,6 +102,7 @@ def lower(program: Program, comments: Mapping[Tensor | Entry, str] | None = None
             lowering.equation(block)
     form = Form(program.inputs, tuple(lowering.statements), program.outputs, program.parameters, comments or {})
     form = scheduled(needed(share(needed(form, lowering.plans)), lowering.plans), lowering.plans)
+    _must_have_its_loop(form)
     return replace(form, parameters=(*form.parameters, *unbound(form)))
 
 

@@ -26,7 +26,7 @@ from symbackprop.expression.build import ONE, ZERO, Entry, Expr, Index, Number, 
 from symbackprop.frontends.numpy.dtypes import EXACT, as_dtype, example, kind_of_type
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.infinity import is_infinite
-from symbackprop.frontends.numpy.opaque import Opaque
+from symbackprop.frontends.numpy.opaque import NotYetThere, Opaque
 from symbackprop.frontends.numpy.pieces import Piece, Pieces
 from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS
 from symbackprop.frontends.numpy.session import (
@@ -541,7 +541,8 @@ class Array(Result):
         return OPERATIONS["getitem"](self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        OPERATIONS["setitem"](self, key, value)
+        if type(value) is not NotYetThere:
+            OPERATIONS["setitem"](self, key, value)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
@@ -561,7 +562,7 @@ def _operation(name: str) -> Callable[..., Any]:
 def _binary(name: str, swapped: bool = False) -> Callable[[Array, Any], Any]:
     @hands_on
     def operator(self: Array, other: Any) -> Any:
-        if type(other) is Opaque:
+        if issubclass(type(other), Opaque):
             return other
         return OPERATIONS[name](other, self) if swapped else OPERATIONS[name](self, other)
 
@@ -574,6 +575,8 @@ def _unary(name: str) -> Callable[[Array], Any]:
 
 def _inplace(name: str) -> Callable[[Array, Any], Any]:
     def operator(self: Array, other: Any) -> Any:
+        if type(other) is NotYetThere:
+            return self
         return OPERATIONS[name](self, other) if self.scalar else OPERATIONS["inplace"](name, self, other)
 
     return operator

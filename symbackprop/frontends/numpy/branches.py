@@ -35,9 +35,10 @@ from symbackprop.expression.build import (
 from symbackprop.frontends.numpy.array import Array, Buffer, Journal, View, array, has_entry, scalar
 from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import truth
+from symbackprop.frontends.numpy.growing import GrowingList
 from symbackprop.frontends.numpy.heap import Heap, Items, put
 from symbackprop.frontends.numpy.masked import Masked, selected
-from symbackprop.frontends.numpy.opaque import Opaque, Unsettled
+from symbackprop.frontends.numpy.opaque import NotYetThere, Opaque, Unsettled
 from symbackprop.frontends.numpy.operands import as_array, widened
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import Content, current, defined_as, guarded
@@ -50,6 +51,8 @@ HELP = "use np.where, or set it on both ways"
 
 def condition_of(test: Any) -> Expr | None:
     """The test of a branch as the value 0 or 1 if it depends on data; None where Python may ask it."""
+    if type(test) is GrowingList:  # `if hs:` asks whether there are items yet
+        test = test.length()
     if not isinstance(test, Array) or any(n is not ONE for n in test.axes):
         return None
     flat = test.reshape(()) if test.axes else test
@@ -184,6 +187,8 @@ class Branch:
         """
         if first is second:
             return self._unsettled(name) if first is _UNSET else first
+        if isinstance(first, NotYetThere) or isinstance(second, NotYetThere):
+            return second if isinstance(first, NotYetThere) else first
         if isinstance(first, Opaque) or isinstance(second, Opaque):
             return first if isinstance(first, Opaque) else second
         if type(first) is type(second) and isinstance(first, (int, str, bytes)) and first == second:

@@ -31,9 +31,11 @@ from symbackprop.expression.build import (
 )
 from symbackprop.frontends.numpy.array import Array, Buffer
 from symbackprop.frontends.numpy.library import library_of
+from symbackprop.frontends.numpy.opaque import NotYetThere
 from symbackprop.frontends.numpy.operands import as_array, integer_of
 from symbackprop.frontends.numpy.records import NUMBER, PLAIN, Handed, Made, Outline, Same, Together, alike
 from symbackprop.frontends.numpy.registry import OPERATIONS
+from symbackprop.frontends.numpy.sequences import number_of
 from symbackprop.frontends.numpy.session import Session, holds, is_so, minus, reduced
 from symbackprop.frontends.numpy.size import Size, Slots, SymbolicList, size
 from symbackprop.frontends.numpy.state import attributes_of
@@ -76,6 +78,7 @@ class Items:
         self.fresh: list[tuple[Expr, Any]] = []
         self.handed: list[Handed] = []  # items of earlier rounds that this one reads
         self.arms = len(session.arms)  # the branches on data around a round
+        self.missed = False  # whether the round has read an item before it was known what items are
         self.version = 0  # of the array as the round begins
 
     def _apart(self, value: Any, there: Callable[[Any], bool]) -> tuple[Outline, list[Any]]:
@@ -93,7 +96,7 @@ class Items:
 
     def begin(self) -> None:
         """A round begins."""
-        self.fresh, self.handed, self.arms = [], [], len(self.session.arms)
+        self.fresh, self.handed, self.arms, self.missed = [], [], len(self.session.arms), False
         self.version = 0 if self.array is None else self.array.buffer.version
         for part in self.parts:
             part.begin()
@@ -129,6 +132,9 @@ class Items:
         if isinstance(place, Number) and self.array is None and int(place.value) in self.given:
             return self.given[int(place.value)]
         if self.array is None:
+            if not self.start and len(self.session.arms) > self.arms:
+                self.missed = True
+                return NotYetThere("a list that is read before it has items", None)
             if not self.start:
                 raise self.stop("a list that is read before it has items")
             self.array = self._array(next(iter(self.start.values())), self.index.size)
@@ -160,6 +166,8 @@ class Items:
             if not fits:
                 raise self.stop(MIXED)
             OPERATIONS["setitem"](self.array, size(minus(place, self.first)), given)
+        if self.missed and self.array is None and not self.parts:  # else there is another pass, which reads the item
+            raise self.stop("a list that is read before it has items")
 
     def _rounds(self, place: Expr) -> Expr:
         """How far the places reach that the rounds name; the first of them may come before all others."""
@@ -342,7 +350,7 @@ class GrowingList(_Grows):
         """len() of it."""
         if not self.known and not self.grew:
             return len(self._plain())
-        return size(add(number(self.before + self.after), self.entries.index))
+        return number_of(reduced(add(number(self.before + self.after), self.entries.index)))
 
 
 @stands_for(dict, "a dictionary in a loop over a symbolic range", _refused)

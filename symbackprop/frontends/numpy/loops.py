@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from symbackprop.errors import IndexNotationError
+from symbackprop.errors import IndexNotationError, TraceError
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
@@ -592,7 +592,7 @@ class Loop:
                 content, summed = self._content(
                     known[0] if known else None, given.read(), known[1].buffer.content if known else None, given.axes
                 )
-        except NeedsConcreteSizes:
+        except TraceError:  # also of an item of a list, or of what stands in its place on the other way of a branch
             return self._unsettled(str(place))
         result = array(given.axes, content, given.dtype, summed=summed)
         result.buffer.weak, result.buffer.rounding = given.buffer.weak, given.buffer.rounding
@@ -637,7 +637,7 @@ class Loop:
 
         def in_place(at: tuple[Expr, ...]) -> Expr:
             here = found.in_rows((*at[: found.own_axis], place, *at[found.own_axis :]))
-            return content(here)
+            return found.if_there(content(here))
 
         line = self.session.line()
         tensor = self.session.define(shape, in_place, buffer.kind, None, line, hint=f"{found.tensor.name}_next")

@@ -15,7 +15,7 @@ import numpy as np
 from symbackprop.errors import TraceError
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import asked_by_user, current, guarded
-from symbackprop.frontends.numpy.symbolic import stands_for
+from symbackprop.frontends.numpy.symbolic import STANDS_FOR, stands_for
 
 RANDOM = "random numbers: randomness must come in as an input"
 
@@ -69,6 +69,13 @@ class Opaque:
         return self
 
 
+class NotYetThere(Opaque):
+    """An item of a list that grows, read on one way of a branch before any pass of the loop has shown what its items
+    are: the other way tells what the pass goes on with, and the next pass reads the item."""
+
+    __slots__ = ()
+
+
 def _same(self: Opaque, *_: Any) -> Opaque:
     return self
 
@@ -78,6 +85,9 @@ for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"
         setattr(Opaque, f"__{_side}{_name}__", guarded(_same))
 for _name in ("lt", "le", "gt", "ge", "eq", "ne", "neg", "pos", "abs", "invert", "getitem"):
     setattr(Opaque, f"__{_name}__", guarded(_same))
+
+
+STANDS_FOR[NotYetThere] = STANDS_FOR[Opaque]
 
 
 def is_mutable(value: Any) -> bool:

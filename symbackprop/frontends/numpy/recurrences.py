@@ -133,6 +133,11 @@ class Growing:
         here = multiply(*(holds("==", indices[axis], place) for axis, place in self.rows))
         return where(here, entry, self.before(indices))
 
+    def if_there(self, value: Expr) -> Expr:
+        """What a round has to say of its place; 0 where a guard leaves that out, since it lies beyond an end."""
+        length = self.tensor.shape[len(self.outer) + self.own_axis]
+        return where(multiply(holds("<=", ZERO, self.place), holds("<", self.place, length)), value, ZERO)
+
     def at(self, indices: Indices) -> Indices:
         """Indices of the array in the rows in which the loop writes."""
         fixed = dict(self.rows)
@@ -320,7 +325,8 @@ def define_growing(session: Session, array: Growing, written: Content, index: In
     if array.tensor in mentioned(value):
         shape = tuple(i.size for i in rest)
         kind = array.tensor.kind
-        tensor = session.define(shape, in_round, kind, None, line, hint=f"{array.tensor.name}_next")
+        hint = f"{array.tensor.name}_next"
+        tensor = session.define(shape, lambda at: array.if_there(in_round(at)), kind, None, line, hint=hint)
         value = Entry(tensor, (*session.rounds.get(tensor, ()), *beside))
     there = reduced_places(substitute(value, {**around, index: solution}))
     before = array.before(array.in_rows(places_of(own)))

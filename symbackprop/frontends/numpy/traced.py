@@ -27,6 +27,9 @@ from symbackprop.frontends.numpy.symbolic import STANDS_FOR
 from symbackprop.frontends.numpy.tracer import Shape, Tracer, known_names, name_of
 
 ALL_WRITTEN = "every entry of an np.empty array is written before it is read"
+UPSTREAM = ("d", "grad", "g_", "upstream", "accum", "error", "bar")  # how names of upstream gradients begin
+LONGEST_SHORT = 3  # of those that begin with a g alone: gy, ghn
+KEPT = ("mask", "cache", "ctx", "memory", "saved", "data", "state", "dict", "drop")
 
 
 @dataclass(frozen=True)
@@ -194,9 +197,7 @@ def _both_traced(
     given = _arguments(tracer, forward)
     result = tracer.run(forward, **given)
     changed = [n for n, a in given.items() if isinstance(a, Array) and a.buffer.version]
-    cache: Any = None
-    if "cache" in roles.values() and isinstance(result, tuple) and len(result) == 2:
-        result, cache = result
+    result, cache = outputs_and_cache(result, roles)
     named = _named_outputs(result, forward, tracer.sizes)
     outputs = [tracer.tensor(v, n) for n, v in named.items()]
     inputs = tuple(tracer.inputs.values())
@@ -204,16 +205,18 @@ def _both_traced(
     again = [tracer.tensor(v, "again") for v in getattr(cache, "repeated", ())]
     repeated = tracer.program(inputs, again) if again else None
     scalar = len(outputs) == 1 and not outputs[0].shape
-    upstream: Any = None
-    if "upstream" in roles.values():
-        label = next(n for n, role in roles.items() if role == "upstream")
-        names = [label] if len(outputs) == 1 else [f"{label}_{k + 1}" for k in range(len(outputs))]
+    labels = [n for n, role in roles.items() if role == "upstream"]
+    if len(labels) > 1 and len(labels) != len(outputs):
+        outputs_are = f"outputs:  {len(outputs)}"
+        raise MalformedError(f"{name_of(backward)} takes the upstream gradients {', '.join(labels)}, "
+                             f"which are not as many as the outputs", evidence=[outputs_are])  # fmt: skip
+    if labels:
+        several = len(labels) == 1 < len(outputs)
+        names = [f"{labels[0]}_{k + 1}" for k in range(len(outputs))] if several else labels
         tracer.upstream = tuple(tracer.session.new_tensor(n, t.shape) for n, t in zip(names, outputs, strict=True))
-        arrays = tuple(tracer.array(t) for t in tracer.upstream)
-        upstream = arrays if len(arrays) > 1 else arrays[0]
     elif not scalar:
         raise MalformedError(f"{name_of(backward)} takes no upstream gradient, but the forward returns an array")
-    values = _arguments(tracer, backward, {n: upstream if r == "upstream" else cache for n, r in roles.items()})
+    values = _arguments(tracer, backward, beside_inputs(roles, tuple(map(tracer.array, tracer.upstream)), cache))
     for name in [n for n in changed if n in values]:
         condition = f"{name_of(backward)} is given {name} as it was before {name_of(forward)} changed it in place"
         tracer.session.conditions[condition] = None
@@ -266,7 +269,9 @@ def _arguments(tracer: Tracer, function: Callable[..., Any], given: Mapping[str,
 
 
 def backward_roles(backward: Callable[..., Any], shapes: Iterable[str]) -> dict[str, str]:
-    """Which of the backward's own arguments is the upstream gradient, and which the cache: name -> role.
+    """Which of the backward's own arguments are upstream gradients, and which is the cache: name -> role.
+
+    There is one upstream gradient, of all outputs, or by their names one of each: backward(dy, dh, x).
 
     Args:
         shapes: the names of the forward's inputs.
@@ -276,12 +281,48 @@ def backward_roles(backward: Callable[..., Any], shapes: Iterable[str]) -> dict[
         n for n, p in _parameters(backward).items()
         if n not in inputs and p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     ]  # fmt: skip
+    told = [n for n in own if says_upstream(n)]
+    if len(told) > 1 and told == own[: len(told)] and len(own) - len(told) < 2:
+        return {n: "upstream" if n in told else "cache" for n in own}
     if len(own) > 2:
         raise MalformedError(f"{name_of(backward)} takes {', '.join(own)}, of which shapes says nothing",
                              help="it takes the upstream gradient, then the inputs or a cache")  # fmt: skip
     if len(own) == 1 and own[0] in ("cache", "ctx", "context", "saved"):
         return {own[0]: "cache"}
     return dict(zip(own, ("upstream", "cache"), strict=False))
+
+
+def says_upstream(argument: str) -> bool:
+    """True if an argument of a backward pass is an upstream gradient by its name, and no mask or cache."""
+    plain = argument.lower()
+    short = plain.startswith("g") and len(plain) <= LONGEST_SHORT
+    return (short or plain.startswith(UPSTREAM)) and not any(word in plain for word in KEPT)
+
+
+def beside_inputs(roles: Mapping[str, str], upstream: tuple[Any, ...], cache: Any) -> dict[str, Any]:
+    """What a backward pass is handed beside the inputs, by name.
+
+    Args:
+        roles: as `backward_roles` gives them.
+        upstream: one gradient for each output.
+    """
+    labels = [n for n, role in roles.items() if role == "upstream"]
+    given = upstream if len(labels) > 1 else (upstream[0] if len(upstream) == 1 else upstream,)
+    return dict(zip(labels, given, strict=False)) | {n: cache for n, role in roles.items() if role == "cache"}
+
+
+def outputs_and_cache(result: Any, roles: Mapping[str, str]) -> tuple[Any, Any]:
+    """What a forward pass returned; the cache is None where the backward pass takes none.
+
+    Args:
+        roles: of the backward's other arguments, as `backward_roles` gives them.
+    """
+    if "cache" not in roles.values() or not isinstance(result, tuple):
+        return result, None
+    if len(result) == 2:
+        return result
+    beside = len(roles) > 2 and len(result) == len(roles)  # y, h, cache for backward(dy, dh, cache)
+    return (result[:-1], result[-1]) if beside else (result, None)
 
 
 def _named_outputs(result: Any, function: Callable[..., Any], fixed: Mapping[str, int]) -> dict[str, Any]:
