@@ -290,7 +290,7 @@ class _Finder:
         """An instance, and what its constructor is given."""
         if not isinstance(self.subject, type):
             return {}, copy.deepcopy(self.subject)
-        parameters = list(inspect.signature(self.subject).parameters.values())
+        parameters = self._of_constructor()
         failed: Exception | None = None
         for values, told in itertools.islice(self._tries(parameters), MOST_TRIED):
             self.values = values
@@ -307,6 +307,13 @@ class _Finder:
         raise MalformedError(f"no {self.name} could be made with parameters of the shapes given{why}",
                              evidence=[f"its constructor takes:  {', '.join(p.name for p in parameters)}"],
                              help=f"say its arguments, fixed={{{first!r}: ...}}, or hand over an instance")  # fmt: skip
+
+    def _of_constructor(self) -> list[inspect.Parameter]:
+        """What its constructor takes, though a metaclass may hand on whatever it is given."""
+        parameters = list(inspect.signature(self.subject).parameters.values())
+        if parameters and all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
+            return list(inspect.signature(inspect.getattr_static(self.kind, "__init__")).parameters.values())[1:]
+        return parameters
 
     def _tries(self, parameters: list[inspect.Parameter]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """(inputs, arguments of the constructor): what has a default keeps it, unless nothing else fits."""

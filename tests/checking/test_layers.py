@@ -955,3 +955,15 @@ def test_what_is_no_place_for_a_gradient_is_not_judged_as_one():
             return dx
 
     assert sb.check(Momentum, shapes=DENSE).status == "PROVED"
+
+
+class Counting(type):
+    def __call__(cls, *args, **options):
+        return super().__call__(*args, **options)
+
+
+def test_a_metaclass_may_hand_on_what_it_is_given():
+    class Layer(Returns, metaclass=Counting):
+        pass
+
+    assert sb.check(Layer, shapes=DENSE).status == "PROVED"

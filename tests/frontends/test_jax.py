@@ -511,3 +511,13 @@ def test_triangular_systems_may_have_a_unit_diagonal():
         return {"L": -jnp.tril(jnp.outer(found, x), -1), "b": found}
 
     assert sb.check(forward, backward, shapes={"L": ("N", "N"), "b": ("N",)}).status == "PROVED"
+
+
+def test_a_bwd_that_returns_no_tuple_is_malformed():
+    @jax.custom_vjp
+    def sine(x):
+        return jnp.sin(x)
+
+    sine.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: g * jnp.cos(x))
+    verdict = sb.check(sine, shapes={"x": ("N",)})
+    assert (verdict.status, verdict.diagnosis) == ("MALFORMED", "bwd of sine does not return a tuple of gradients")

@@ -642,3 +642,14 @@ def test_a_version_that_is_not_followed_is_said(monkeypatch):
     verdict = sb.check(Rectified, shapes={"x": ("N", "D")})
     assert verdict.status == "UNDECIDED"
     assert "torch 2.1.0 is not followed: versions from 2.3 on" in verdict.reason
+
+
+def test_a_gradient_of_what_is_detached_is_told_in_plain_words():
+    def distance(p, z):
+        return ((p - z.detach()) ** 2).sum()
+
+    def both(p, z):
+        return {"p": 2 * (p - z), "z": 2 * (z - p)}
+
+    verdict = sb.check(distance, both, shapes={"p": ("N",), "z": ("N",)})
+    assert (verdict.wrong, verdict.diagnosis) == (("z",), "z: the forward pass detaches it, so its gradient is 0")
