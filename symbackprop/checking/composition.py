@@ -952,6 +952,9 @@ class Composition:
             return best
         known = self._met & self._adjoints  # what both sides have is the last to be opened
         first = next((t for t in (*group, *every_one) if t not in known), every_one[0])
+        longer = self.cuts.put_in(gap, first)
+        if first in self._forward and len(longer.terms) > len(gap.terms):  # unless a part of it is what one side has
+            first = next((t for t in group if t in known), first)
         return first, self.cuts.put_in(gap, first)
 
     def _adds_up(self, tensor: Tensor) -> bool:

@@ -31,6 +31,7 @@ from symbackprop.expression.program import Program, symbols
 from symbackprop.frontends.numpy.dialects import OWN_CODE
 from symbackprop.frontends.numpy.traced import says_upstream
 from symbackprop.frontends.numpy.tracer import Tracer
+from symbackprop.frontends.structures import input_named, members_of
 from symbackprop.frontends.subject import must_be_taken
 
 FORWARD = ("forward", "__call__", "forward_pass", "forward_propagation", "fprop", "fwd", "loss", "predict")
@@ -44,6 +45,7 @@ OTHER_LENGTHS = (*range(2, 13), 16, 24)  # an axis of length 1 fits to any
 MOST_TOLD = 4  # arrays that an instance keeps
 MOST_TRIED = 200  # ways to fill in the arguments of a constructor
 Path = tuple[Any, ...]  # steps from the instance: attributes, keys of dictionaries, places of lists
+_Place = tuple[str, Any]  # of a gradient: ("returned", place in what backward returns) or ("kept", path)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class LayerPasses:
     Args:
         told: what was taken for what, a line each.
         shapes, assume, where: as given, with the parameters that an instance holds, and its lengths for sizes.
+        others: where a layer leaves a gradient twice, the further places, each with a backward pass that gives what is
+            there.
     """
 
     forward: Callable[..., Any]
@@ -61,6 +65,17 @@ class LayerPasses:
     shapes: dict[str, Any]
     assume: dict[str, str]
     where: str | None
+    others: tuple[FurtherPlace, ...] = ()
+
+
+@dataclass(frozen=True)
+class FurtherPlace:
+    """Where a layer leaves the gradient of an input once more."""
+
+    name: str
+    first: str  # the places, as they are told
+    place: str
+    backward: Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -77,7 +92,7 @@ class _Plan:
     fixed: dict[str, dict[str, Any]]
     upstream: tuple[str, ...]  # one for each output, or one for all of them
     cache: str | None
-    gradients: dict[str, tuple[str, Any]]  # input -> ("returned", place in what backward returns) or ("kept", path)
+    gradients: dict[str, _Place]
     cleared: tuple[tuple[str, tuple[Path, ...]], ...] = ()  # arrays for gradients, each with all its places: 0 first
     copied: tuple[Path, ...] = ()  # further arrays of an instance that its methods change
 
@@ -129,6 +144,30 @@ def layer_passes(
         found = finder.passes()
     held = finder.unnamed()
     return finder.with_shapes(held).passes() if held else found
+
+
+def with_further_place(verdict: Verdict, further: FurtherPlace, found: Verdict) -> Verdict:
+    """The verdict on a layer, after what lies at a further place was judged.
+
+    Args:
+        found: the verdict on the gradient that lies there.
+    """
+    where = f"of {further.name} {further.place}, beside {further.first}"
+    if verdict.status == "MALFORMED":
+        return verdict
+    if found.status == "PROVED":
+        conditions = tuple(dict.fromkeys((*verdict.conditions, *found.conditions)))
+        return replace(verdict, conditions=conditions, notes=(*verdict.notes, f"judged as well, and right: {where}"))
+    if found.status == "REFUTED" and verdict.status == "REFUTED":
+        wrong = tuple(dict.fromkeys((*verdict.wrong, *found.wrong)))
+        told = f"wrong as well: {where}" + (f": {found.diagnosis}" if found.diagnosis else "")
+        return replace(verdict, wrong=wrong, notes=(*verdict.notes, told))
+    if found.status == "REFUTED":
+        return replace(found, notes=(*found.notes, f"this is the gradient {where}"), unjudged=verdict.unjudged)
+    if verdict.status == "REFUTED":
+        return replace(verdict, notes=(*verdict.notes, f"not decided: {where}"))
+    reason = f"not decided is the gradient {where}" + (f": {found.reason}" if found.reason else "")
+    return replace(verdict, status="UNDECIDED", scope="", conditions=(), reason=reason)
 
 
 class _NotRunError(MalformedError):
@@ -252,7 +291,7 @@ class _Finder:
         """An instance, and what its constructor is given."""
         if not isinstance(self.subject, type):
             return {}, copy.deepcopy(self.subject)
-        parameters = list(inspect.signature(self.subject).parameters.values())
+        parameters = self._of_constructor()
         failed: Exception | None = None
         for values, told in itertools.islice(self._tries(parameters), MOST_TRIED):
             self.values = values
@@ -269,6 +308,13 @@ class _Finder:
         raise MalformedError(f"no {self.name} could be made with parameters of the shapes given{why}",
                              evidence=[f"its constructor takes:  {', '.join(p.name for p in parameters)}"],
                              help=f"say its arguments, fixed={{{first!r}: ...}}, or hand over an instance")  # fmt: skip
+
+    def _of_constructor(self) -> list[inspect.Parameter]:
+        """What its constructor takes, though a metaclass may hand on whatever it is given."""
+        parameters = list(inspect.signature(self.subject).parameters.values())
+        if parameters and all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
+            return list(inspect.signature(inspect.getattr_static(self.kind, "__init__")).parameters.values())[1:]
+        return parameters
 
     def _tries(self, parameters: list[inspect.Parameter]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """(inputs, arguments of the constructor): what has a default keeps it, unless nothing else fits."""
@@ -437,11 +483,7 @@ class _Finder:
             if name in self.shapes or next(self._places(layer, name), None) != path:
                 continue
             own = self._gradient_path(replace(plan, places={name: (path,)}), layer, name, before, np.shape(held))
-            if (
-                own is not None
-                and own != path
-                and (own not in before or not np.array_equal(before[own], _at(layer, own)))
-            ):
+            if own is not None and own != path and _is_written(layer, own, before):
                 found[name] = path
             else:
                 spare.append((name, path))
@@ -451,8 +493,8 @@ class _Finder:
                 if np.shape(value) != np.shape(_at(self.subject, path)):
                     break
                 found[name] = path
-        elif isinstance(returned, dict):
-            found |= {n: p for n, p in spare if any(_names_gradient(str(key), n) for key in returned)}
+        elif (members := members_of(returned)) is not None:
+            found |= {n: p for n, p in spare if any(input_named(key, [n]) == n for key in members)}
         return found
 
     # --- methods
@@ -527,7 +569,7 @@ class _Finder:
         if buffers != plan.cleared:
             plan = replace(plan, cleared=buffers)
             return self._completed(plan, *self._after_forward(plan))
-        gradients = self._gradients(plan, layer, returned, before)
+        gradients, more = self._gradients(plan, layer, returned, before)
         self._unnamed = {} if isinstance(self.subject, type) else self._find_unnamed(plan, layer, returned, before)
         if not gradients and not self._unnamed:
             raise MalformedError(f"no gradient was found: {self.name}.{self.backward} returns none and leaves none",
@@ -535,7 +577,12 @@ class _Finder:
         whole = replace(plan, backward_arguments=named, fixed={**plan.fixed, self.backward: fixed}, upstream=upstream,
                         cache=cache, gradients=gradients)  # fmt: skip
         whole = replace(whole, copied=tuple(self._changed(whole, layer)))
-        return LayerPasses(*_functions(whole), self._told(whole, layer), self.shapes, self.assume, self.where)
+        others = tuple(
+            FurtherPlace(n, self._place(whole, gradients[n]), self._place(whole, place),
+                         _functions(replace(whole, gradients={n: place}))[1])
+            for n, place in more
+        )  # fmt: skip
+        return LayerPasses(*_functions(whole), self._told(whole, layer), self.shapes, self.assume, self.where, others)
 
     # --- gradients
 
@@ -606,41 +653,57 @@ class _Finder:
 
     def _gradients(
         self, plan: _Plan, layer: Any, returned: Any, before: Mapping[Path, Any]
-    ) -> dict[str, tuple[str, Any]]:
-        found: dict[str, tuple[str, Any]] = {}
+    ) -> tuple[dict[str, _Place], list[tuple[str, _Place]]]:
+        """Where the gradient of each input is, and where it is once more: what is returned comes first."""
+        found = dict(self._returned_gradients(plan, returned))
+        more: list[tuple[str, _Place]] = []
+        for name in self.real:
+            kept = self._gradient_paths(plan, layer, name, before)
+            if name in found:
+                first = _at(returned, _steps(found[name]))
+            elif kept:
+                found[name] = ("kept", kept[0])
+                first = _at(layer, kept[0])
+            for path in kept:
+                value = _at(layer, path)
+                if (
+                    path != found[name][1]
+                    and self._is_for_gradient(layer, path, name)
+                    and _is_written(layer, path, before)
+                ):
+                    same = value is first or (np.ndim(value) == 0 and value == first)
+                    more += [] if same else [(name, ("kept", path))]
+        return {n: found[n] for n in self.shapes if n in found}, more
+
+    def _returned_gradients(self, plan: _Plan, returned: Any) -> Iterator[tuple[str, _Place]]:
         data = [n for n in plan.forward_arguments.values() if n in self.real]
-        for name in self.shapes:
-            if name in plan.places and name in self.real:
-                path = self._gradient_path(plan, layer, name, before)
-                if path is not None:
-                    found[name] = ("kept", path)
         rest = [n for n in (*data, *plan.places) if n in self.real]
-        if isinstance(returned, dict):
-            for key, value in returned.items():
-                own = next((n for n in self.real if _names_gradient(str(key), n)), None)
-                if own is not None and np.shape(value) == np.shape(self.values[own]):
-                    found[own] = ("returned", key)
+        members = members_of(returned)
+        named = {} if members is None else {k: input_named(k, self.real) for k in members}
+        if members is not None and not (isinstance(returned, tuple) and not set(named.values()) & set(self.real)):
+            for k, (key, value) in enumerate(members.items()):
+                if named[key] in self.real and np.shape(value) == np.shape(self.values[named[key]]):
+                    yield named[key], ("returned", k if isinstance(returned, tuple) else key)
         elif isinstance(returned, (tuple, list)):
             for k, (name, value) in enumerate(zip(rest, returned, strict=False)):
                 if value is not None and np.shape(value) == np.shape(self.values[name]):
-                    found[name] = ("returned", k)
+                    yield name, ("returned", k)
         elif returned is not None and data and np.shape(returned) == np.shape(self.values[data[0]]):
-            found[data[0]] = ("returned", None)
-        for name in data:
-            if name not in found:
-                path = self._gradient_path(plan, layer, name, before)
-                if path is not None:
-                    found[name] = ("kept", path)
-        return {n: found[n] for n in self.shapes if n in found}
+            yield data[0], ("returned", None)
 
     def _gradient_path(
         self, plan: _Plan, layer: Any, name: str, before: Mapping[Path, Any], shape: tuple[int, ...] | None = None
     ) -> Path | None:
+        return next(iter(self._gradient_paths(plan, layer, name, before, shape)), None)
+
+    def _gradient_paths(
+        self, plan: _Plan, layer: Any, name: str, before: Mapping[Path, Any], shape: tuple[int, ...] | None = None
+    ) -> list[Path]:
         """Where a gradient is left on the layer: what the backward pass has written first, never a parameter itself."""
         shape = np.shape(self.values[name]) if shape is None else shape
         parameters = {path for paths in plan.places.values() for path in paths}
         found: list[Path] = []
-        for path in self._gradient_places(plan, layer, name):
+        for path in dict.fromkeys(self._gradient_places(plan, layer, name)):
             try:
                 held = _at(layer, path)
             except (AttributeError, KeyError, IndexError, TypeError, ValueError):
@@ -648,8 +711,18 @@ class _Finder:
             own = path in parameters or any(held is v for v in self.values.values())
             if not own and isinstance(held, (np.ndarray, float, int, np.generic)) and np.shape(held) == shape:
                 found.append(path)
-        written = [p for p in found if p not in before or not np.array_equal(before[p], _at(layer, p))]
-        return next(iter([*written, *found]), None)
+        written = [p for p in found if _is_written(layer, p, before)]
+        return [*written, *(p for p in found if p not in written)]
+
+    def _is_for_gradient(self, layer: Any, path: Path, name: str) -> bool:
+        """True if a place can be for nothing but the gradient, by its name: no velocity, no mean of gradients."""
+        *before, leaf = name.split(".")
+        prefix = _reached(layer, before) or ()
+        own = path[len(prefix) :]
+        group = r"_?(param(eter)?s?_)?grad(ient)?s?_?"
+        return any(re.fullmatch(group, str(step)) for step in own) or own in (
+            (n,) for n in (f"d{leaf}", f"d_{leaf}", f"grad_{leaf}", f"{leaf}_grad", f"gradient_{leaf}")
+        )
 
     def _gradient_places(self, plan: _Plan, layer: Any, name: str) -> Iterator[Path]:
         *before, leaf = name.split(".")
@@ -687,11 +760,18 @@ class _Finder:
                     if isinstance(path[-1], int) and "grad" not in str(path[-2]) and held is self.values.get(name):
                         yield (*prefix, attribute, path[-1])
 
+    def _shown(self, path: Path) -> str:
+        return self.name + "".join(_shown(s, k) for k, s in enumerate(path))
+
+    def _place(self, plan: _Plan, place: _Place) -> str:
+        """A place of a gradient, in words."""
+        how, at = place
+        if how == "kept":
+            return self._shown(at)
+        return f"what {plan.backward} returns{'' if at is None else f' at {at!r}'}"
+
     def _told(self, plan: _Plan, layer: Any) -> tuple[str, ...]:
         """What was taken for what."""
-
-        def shown(path: Path) -> str:
-            return self.name + "".join(_shown(s, k) for k, s in enumerate(path))
 
         def call(method: str, named: Mapping[str, str], *first: str) -> str:
             shown = [*first, *(a if a == n else f"{a}={n}" for a, n in named.items())]
@@ -707,15 +787,14 @@ class _Finder:
                           f"this {self.name} takes no other length")  # fmt: skip
         if made:
             result.append(f"took for its constructor: {', '.join(f'{k}={v}' for k, v in made.items())}")
-        held = [f"{n} is {shown(p[0])}" for n, p in plan.places.items() if p]
+        held = [f"{n} is {self._shown(p[0])}" for n, p in plan.places.items() if p]
         if held:
             result.append(f"took for its parameters: {', '.join(held)}")
-        places = [f"of {n} what {plan.backward} returns{'' if at is None else f' at {at!r}'}" if how == "returned"
-                  else f"of {n} {shown(at)}" for n, (how, at) in plan.gradients.items()]  # fmt: skip
+        places = [f"of {n} {self._place(plan, place)}" for n, place in plan.gradients.items()]
         result.append(f"took for the gradients: {', '.join(places)}")
         kept = list(self._constants(plan, layer))
         if kept:
-            shown_ = ", ".join(map(shown, kept[:MOST_TOLD])) + (" ..." if len(kept) > MOST_TOLD else "")
+            shown_ = ", ".join(map(self._shown, kept[:MOST_TOLD])) + (" ..." if len(kept) > MOST_TOLD else "")
             result.append(f"took as they are, and no inputs: {shown_}")
         missing = [n for n in self.real if n not in plan.gradients]
         if missing:
@@ -724,10 +803,14 @@ class _Finder:
         return tuple(result)
 
 
-def _names_gradient(key: str, name: str) -> bool:
-    """True if a key of what a backward method returns is that of the gradient of `name`."""
-    options = (key, key.removeprefix("d").lstrip("_"), key.removeprefix("grad_"), key.removesuffix("_grad"))
-    return name in options
+def _steps(place: _Place) -> Path:
+    """The steps to what a backward method returns at a place."""
+    return () if place[1] is None else (place[1],)
+
+
+def _is_written(layer: Any, path: Path, before: Mapping[Path, Any]) -> bool:
+    """True if a backward pass has changed what was there before it."""
+    return path not in before or not np.array_equal(before[path], _at(layer, path))
 
 
 def _parameter_name(layer: Any, path: Path) -> str:
@@ -957,7 +1040,7 @@ def _makers(plan: _Plan) -> tuple[Callable[..., Any], Callable[..., Any], Callab
             if how == "kept":
                 found[name] = at(layer, place)
             else:
-                found[name] = returned if place is None else returned[place]
+                found[name] = returned if place is None else at(returned, (place,))
         return found
 
     def backward(dout: Any, **inputs: Any) -> Any:
@@ -974,4 +1057,4 @@ def _makers(plan: _Plan) -> tuple[Callable[..., Any], Callable[..., Any], Callab
     return made, forward, backward if upstream else backward_of_scalar
 
 
-__all__ = ["LayerPasses", "is_layer", "layer_passes", "malformed_layer"]
+__all__ = ["FurtherPlace", "LayerPasses", "is_layer", "layer_passes", "malformed_layer", "with_further_place"]

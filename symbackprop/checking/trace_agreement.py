@@ -34,6 +34,7 @@ from symbackprop.expression.shown import in_a_line
 from symbackprop.frontends.numpy.traced import Traced, backward_roles, beside_inputs, outputs_and_cache, unwritten
 from symbackprop.frontends.numpy.tracer import name_of
 from symbackprop.frontends.passes import framework_of
+from symbackprop.frontends.structures import by_input
 
 CHOICES = 4  # sizes that are tried: unequal ones first, then some with a size of 1
 LENGTHS = 3  # of every axis, where its domain has so many
@@ -405,11 +406,11 @@ def _listed(result: Any) -> list[Any]:
 
 
 def _by_name(returned: Any, traced: Traced) -> dict[str, Any]:
-    """The gradients, by the names of inputs with or without a "d", or by their places."""
-    if not isinstance(returned, dict):
-        return dict(zip(traced.gradients, _listed(returned), strict=False))
-    known = traced.gradients
-    return {k if k in known else str(k).removeprefix("d").lstrip("_"): v for k, v in returned.items()}
+    """The gradients, by the names of inputs, or by their places."""
+    returned = by_input(returned, [t.name for t in traced.forward.inputs])
+    if isinstance(returned, dict):
+        return returned
+    return dict(zip(traced.gradients, _listed(returned), strict=False))
 
 
 def _plain(value: Any) -> Floats:

@@ -14,7 +14,7 @@ from typing import Any
 
 from symbackprop.errors import MalformedError
 from symbackprop.frontends.passes import Pass, framework_of
-from symbackprop.frontends.structures import mapped, remade
+from symbackprop.frontends.structures import by_input, input_named, mapped, remade
 
 Function = Callable[..., Any]
 Shapes = Sequence[Any] | Mapping[str, Any]  # the shape of one array, or a structure of such
@@ -157,15 +157,16 @@ def _spread(result: Any, trees: Mapping[str, Any], order: Sequence[str]) -> dict
 def _by_input(result: Any, trees: Mapping[str, Any], order: Sequence[str]) -> list[tuple[str, Any]]:
     """(input, what was returned for it); of one structure alone its gradients may come as they are."""
     single = [n for n in trees if list(order) == [n] or len(trees) == 1]
+    alone = single and list(order) == single and _is_like(trees[single[0]], result)
+    if not alone:
+        result = by_input(result, {*order, *trees}) if not isinstance(result, dict) else result
     if not isinstance(result, dict):
-        alone = single and list(order) == single and _is_like(trees[single[0]], result)
         values = [result] if alone or not isinstance(result, (tuple, list)) else list(result)
         if len(values) > len(order):
             raise MalformedError(f"the backward returns {len(values)} gradients for {len(order)} inputs")
         return list(zip(order, values, strict=False))
     known = {*order, *trees}
-    plain = {n: str(n).removeprefix("d").lstrip("_") for n in result}
-    named = [(str(n) if n in known or plain[n] not in known else plain[n], v) for n, v in result.items()]
+    named = [(input_named(n, known), v) for n, v in result.items()]
     if single and _is_like(trees[single[0]], result) and not any(n in known for n, _ in named):
         return [(single[0], result)]
     return named

@@ -220,3 +220,29 @@ def gated_backward(dout, x, a, W):
 def test_a_gate_that_sends_nothing_back_is_a_missing_path_for_every_length():
     verdict = sb.check(gated, gated_backward, shapes={"x": ("T", "H"), "a": ("H",), "W": ("H", "H")})
     assert verdict.wrong == ("x", "W") and "is missing" in verdict.diagnosis and "no proof" not in verdict.diagnosis
+
+
+def reparametrized(W, Ws, V, x, eps):
+    h = np.maximum(0, x @ W)
+    lv = h @ Ws
+    p = 1 / (1 + np.exp(-(eps * np.exp(0.5 * lv)) @ V))
+    divergence = -0.5 * (1 + lv - np.exp(lv)).sum()
+    return (divergence - (x * np.log(p) + (1 - x) * np.log(1 - p)).sum()) / len(x)
+
+
+def reparametrized_backward(W, Ws, V, x, eps):
+    h = np.maximum(0, x @ W)
+    lv = h @ Ws
+    z = eps * np.exp(0.5 * lv)
+    do = (1 / (1 + np.exp(-z @ V)) - x) / len(x)
+    dz = do @ V.T
+    dlv = dz * eps * np.exp(0.5 * lv) + 0.5 * (np.exp(lv) - 1) / len(x)
+    dh = (dlv @ Ws.T) * (h > 0)
+    return {"W": x.T @ dh, "Ws": h.T @ dlv, "V": z.T @ do}
+
+
+def test_a_cure_is_seen_where_one_point_loses_digits():
+    shapes = {"x": ("N", "D"), "eps": ("N", "Z"), "W": ("D", "H"), "Ws": ("H", "Z"), "V": ("Z", "D")}
+    verdict = sb.check(reparametrized, reparametrized_backward, shapes=shapes, assume={"x": "prob"})
+    assert verdict.wrong == ("W", "Ws")
+    assert "a factor 1/2 is missing in the term dz[n,z]*eps[n,z]*exp(lv[n,z]/2)" in verdict.diagnosis

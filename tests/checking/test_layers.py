@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -841,3 +842,128 @@ class Bound:
 def test_two_names_of_one_parameter_are_not_two_inputs():
     verdict = sb.check(Bound, shapes={"x": ("N", "D"), "W": ("D", "D"), "V": ("D", "D")})
     assert verdict.status == "UNDECIDED" and "W and V are one array of Bound" in verdict.reason
+
+
+# --- gradients in records, and in several places ------------------------------------------------------------------
+
+
+class Named(NamedTuple):
+    W: np.ndarray  # in another order than the arguments
+    b: np.ndarray
+    x: np.ndarray
+
+
+@dataclass
+class Data:
+    dx: np.ndarray
+    dW: np.ndarray
+    db: np.ndarray
+
+
+class Returns:
+    make = staticmethod(lambda x, W, b: Named(W, b, x))
+    factor = 1.0
+
+    def __init__(self, W, b):
+        self.W, self.b = W, b
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, dout):
+        return self.make(dout @ self.W.T, self.factor * (self.x.T @ dout), dout.sum(axis=0))
+
+
+RECORDS = {
+    "a named tuple": lambda x, W, b: Named(W, b, x),
+    "a data class": Data,
+    "a namespace": lambda x, W, b: SimpleNamespace(grad_x=x, W_grad=W, db=b),
+    "a dictionary": lambda x, W, b: {"b": b, "dW": W, "d_x": x},
+}
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0])
+@pytest.mark.parametrize("name", RECORDS)
+def test_gradients_may_be_returned_in_records(name, factor):
+    kind = type("Layer", (Returns,), {"make": staticmethod(RECORDS[name]), "factor": factor})
+    verdict = sb.check(kind, shapes=DENSE)
+    assert (verdict.status, verdict.wrong) == (("PROVED", ()) if factor == 1 else ("REFUTED", ("W",)))
+    assert not verdict.unjudged
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_functions_may_return_gradients_in_records(name):
+    make = RECORDS[name]
+
+    def forward(x, W, b):
+        return x @ W + b
+
+    def backward(dout, x, W, b):
+        return make(dout @ W.T, x.T @ dout, dout.mean(axis=0))
+
+    verdict = sb.check(forward, backward, shapes=DENSE)
+    assert (verdict.status, verdict.wrong) == ("REFUTED", ("b",))
+
+
+def test_two_gradients_of_one_input_are_malformed():
+    verdict = sb.check(lambda x: x * x, lambda dout, x: {"x": 2 * x * dout, "dx": x * dout}, shapes={"x": ("N",)})
+    assert (verdict.status, verdict.diagnosis) == ("MALFORMED", "the backward returns two gradients of x: x, dx")
+
+
+class Kept:
+    kept = returned = left = 1.0
+
+    def __init__(self, W):
+        self.W, self.grads = W, {}
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dout):
+        dW = self.x.T @ dout
+        self.dW = self.kept * dW
+        self.grads["W"] = self.left * dW
+        return dout @ self.W.T, self.returned * dW
+
+
+@pytest.mark.parametrize("wrong", ["kept", "returned", "left", ""])
+def test_a_gradient_is_judged_at_every_place_where_it_is_left(wrong):
+    kind = type("Kept", (Kept,), {wrong: 3.0} if wrong else {})
+    verdict = sb.check(kind, shapes={"x": ("N", "D"), "W": ("D", "M")})
+    if not wrong:
+        assert verdict.status == "PROVED"
+        assert "judged as well, and right: of W Kept.grads.W, beside what backward returns at 1" in verdict.notes
+        return
+    assert (verdict.status, verdict.wrong) == ("REFUTED", ("W",))
+    if wrong != "returned":
+        place = {"kept": "Kept.dW", "left": "Kept.grads.W"}[wrong]
+        assert f"this is the gradient of W {place}, beside what backward returns at 1" in verdict.notes
+
+
+def test_what_is_no_place_for_a_gradient_is_not_judged_as_one():
+    class Momentum(Dense):
+        def __init__(self, units_in, units_out):
+            super().__init__(units_in, units_out)
+            self.velocity = {"dW": np.zeros((units_in, units_out))}
+
+        def backward(self, dout):
+            dx = super().backward(dout)
+            self.velocity["dW"] = 0.9 * self.velocity["dW"] + self.grads["W"]
+            self.grad_norm = np.sqrt((self.grads["W"] ** 2).sum())
+            return dx
+
+    assert sb.check(Momentum, shapes=DENSE).status == "PROVED"
+
+
+class Counting(type):
+    def __call__(cls, *args, **options):
+        return super().__call__(*args, **options)
+
+
+def test_a_metaclass_may_hand_on_what_it_is_given():
+    class Layer(Returns, metaclass=Counting):
+        pass
+
+    assert sb.check(Layer, shapes=DENSE).status == "PROVED"

@@ -308,6 +308,25 @@ FUNCTIONS = {
     "vmap": lambda x: jax.vmap(lambda row: row / jnp.sum(jnp.exp(row)))(x),
     "vmap_in_axes": lambda x: jax.vmap(jnp.dot, in_axes=(0, None))(x, x[0]),
     "nested_vmap": lambda x: jax.vmap(lambda a: jax.vmap(lambda b: jnp.dot(a, b))(x))(x),
+    "squareplus": jax.nn.squareplus,
+    "attention": lambda x: jax.nn.dot_product_attention(*[x[None, :, None]] * 3, is_causal=True),
+    "special": lambda x: jax.scipy.special.xlogy(x, x) + jax.scipy.special.logit(x) + jax.scipy.special.ndtr(x),
+    "divergence": lambda x: jax.scipy.special.kl_div(x, x**2) + jax.scipy.special.entr(x),
+    "segment_sum": lambda x: jax.ops.segment_sum(x.T, jnp.array([0, 2, 2, 0]), 3),
+    "slices": lambda x: jax.lax.slice(x, (0, 1), (x.shape[0], 4), (1, 2)) + jax.lax.slice_in_dim(x, 0, 2, axis=-1),
+    "dynamic_slices": lambda x: jax.lax.dynamic_slice_in_dim(x, 1, 2, axis=1) * jax.lax.index_in_dim(x, 0, 1),
+    "dynamic_update": lambda x: jax.lax.dynamic_update_slice_in_dim(x, x[:, :2] ** 2, 2, axis=1),
+    "lax_pad": lambda x: jax.lax.pad(x, 0.0, ((0, 0, 0), (1, 2, 0))),
+    "rev": lambda x: jax.lax.rev(x, (0, 1)),
+    "split": lambda x: jax.lax.split(x, (1, 3), axis=1)[1],
+    "select_n": lambda x: jax.lax.select_n(x > 0.5, x, 2 * x),
+    "full_like": lambda x: jax.lax.full_like(x, 2.0) * jax.lax.full((4,), 3.0),
+    "dot_general": lambda x: jax.lax.dot_general(x[:, :, None], x[:, None], (((2,), (1,)), ((0,), (0,)))),
+    "reduce": lambda x: jax.lax.reduce_max(x, axes=(1,)) + jax.lax.reduce_sum(x, axes=(1,)),
+    "argmax": lambda x: x[0, jax.lax.argmax(x, 1, jnp.int32)],
+    "top_k": lambda x: jax.lax.top_k(x, 2)[0],
+    "cumprod": lambda x: jax.lax.cumprod(x, axis=1, reverse=True) + jax.lax.cummax(x, axis=1),
+    "types": lambda x: x.astype(jnp.result_type(x, jnp.float32)) if jnp.issubdtype(x.dtype, jnp.floating) else -x,
     "broadcast": lambda x: x + jax.lax.broadcasted_iota(jnp.int32, (x.shape[0], x.shape[1]), 1),
 }  # fmt: skip
 
@@ -492,3 +511,13 @@ def test_triangular_systems_may_have_a_unit_diagonal():
         return {"L": -jnp.tril(jnp.outer(found, x), -1), "b": found}
 
     assert sb.check(forward, backward, shapes={"L": ("N", "N"), "b": ("N",)}).status == "PROVED"
+
+
+def test_a_bwd_that_returns_no_tuple_is_malformed():
+    @jax.custom_vjp
+    def sine(x):
+        return jnp.sin(x)
+
+    sine.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: g * jnp.cos(x))
+    verdict = sb.check(sine, shapes={"x": ("N",)})
+    assert (verdict.status, verdict.diagnosis) == ("MALFORMED", "bwd of sine does not return a tuple of gradients")

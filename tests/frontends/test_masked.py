@@ -102,9 +102,65 @@ def huber_signs_forgotten(w, X, y):
     return {"w": -np.dot(r[~far], X[~far]) - X[far].sum(axis=0)}
 
 
+def apart(X, w, t):
+    i, j = np.triu_indices(len(X), 1)
+    return np.sum((X[i] - X[j]) ** 2)
+
+
+def apart_added_up(X, w, t):
+    i, j = np.triu_indices(len(X), k=1)
+    d, dX = 2 * (X[i] - X[j]), np.zeros_like(X)
+    np.add.at(dX, i, d)
+    np.subtract.at(dX, j, d)
+    return {"X": dX}
+
+
+def apart_one_sided(X, w, t):
+    i, j = np.triu_indices(len(X), k=1)
+    dX = np.zeros_like(X)
+    np.add.at(dX, i, 2 * (X[i] - X[j]))
+    return {"X": dX}
+
+
+def ranked(X, w, t):
+    s = X @ w
+    better, worse = np.nonzero(t[:, None] > t[None, :])
+    return np.log1p(np.exp(s[worse] - s[better])).sum()
+
+
+def ranked_by_pairs(X, w, t):
+    s = X @ w
+    places = np.where(t[:, None] > t[None, :])
+    p = 1 / (1 + np.exp(s[places[0]] - s[places[1]]))
+    return {"w": (p[:, None] * (X[places[1]] - X[places[0]])).sum(axis=0)}
+
+
+def ranked_the_other_way(X, w, t):
+    return {"w": -ranked_by_pairs(X, w, t)["w"]}
+
+
+def mirrored(x, m):
+    i, j = np.tril_indices(len(x), -1)
+    S = np.zeros_like(x)
+    S[i, j], S[j, i] = x[i, j], x[i, j]
+    return np.sum(S * m)
+
+
+def mirrored_by_masks(x, m):
+    return {"x": np.tril(m + m.T, -1)}
+
+
+def mirrored_once(x, m):
+    i, j = np.tril_indices(len(x), -1)
+    dx = np.zeros_like(x)
+    dx[i, j] = m[j, i]
+    return {"x": dx}
+
+
 LINE = {"w": ("D",), "X": ("N", "D"), "y": ("N",)}
 ROWS = {"X": ("N", "D"), "w": ("D",), "t": ("N",)}
 IMAGE = {"x": ("H", "W"), "m": ("H", "W")}
+SQUARE = {"x": ("N", "N"), "m": ("N", "N")}
 CASES = [
     (margins, margins_by_rows, LINE, ()),
     (margins, margins_over_the_near, LINE, ("w",)),
@@ -116,6 +172,12 @@ CASES = [
     (columns, columns_by_assignment, ROWS, ()),
     (huber, huber_by_parts, LINE, ()),
     (huber, huber_signs_forgotten, LINE, ("w",)),
+    (apart, apart_added_up, ROWS, ()),
+    (apart, apart_one_sided, ROWS, ("X",)),
+    (ranked, ranked_by_pairs, ROWS, ()),
+    (ranked, ranked_the_other_way, ROWS, ("w",)),
+    (mirrored, mirrored_by_masks, SQUARE, ()),
+    (mirrored, mirrored_once, SQUARE, ("x",)),
 ]
 
 
@@ -149,6 +211,8 @@ def test_check_follows_what_a_mask_selects(forward, backward, shapes, wrong):
         (lambda X, w, t: X[t > 0] + X[t < 0], "different masks"),
         (lambda X, w, t: X[t > 0][0], "a subscript of an array selected by a mask"),
         (lambda X, w, t: X[t > 0] @ X[t > 1].T, "returns an array selected by a mask"),
+        (lambda X, w, t: X[np.nonzero(t > 0)[0], 0], "a subscript by what a mask selects"),
+        (lambda X, w, t: X[np.nonzero(t > 0)[0]] + X[np.nonzero(t < 0)[0]], "different masks"),
         (lambda X, w, t: np.cumsum(X[t > 0]), "an array selected by a mask is used where an array is needed"),
     ],
 )

@@ -510,6 +510,39 @@ ROW_FUNCTIONS = {
     "bce": lambda x: ONLY_F.binary_cross_entropy_with_logits(x, x.sigmoid(), pos_weight=torch.tensor(2.0)),
     "cosine": lambda x: ONLY_F.cosine_similarity(x, x.exp(), dim=1),
     "attention": lambda x: ONLY_F.scaled_dot_product_attention(x[None], x[None], x[None], is_causal=True),
+    "cumprod": lambda x: x.cumprod(1),
+    "cummax": lambda x: x.cummax(1).values,
+    "topk": lambda x: torch.topk(x, 2, dim=-1).values,
+    "topk_smallest": lambda x: torch.zeros_like(x).scatter(0, x.topk(1, 0, largest=False)[1], 1.0),
+    "diff": lambda x: torch.diff(x, dim=1),
+    "cross": lambda x: torch.cross(x[:, :3], x[:, 1:], dim=1),
+    "vecdot": lambda x: torch.linalg.vecdot(x, x.exp(), dim=0),
+    "multi_dot": lambda x: torch.linalg.multi_dot([x.t(), x, x.t()]),
+    "matrix_power": lambda x: torch.matrix_power(x.t() @ x, 3),
+    "pinverse": lambda x: torch.linalg.pinv(x[:, :1]),
+    "select_scatter": lambda x: torch.select_scatter(x, x[:, 1], 1, 0),
+    "slice_scatter": lambda x: torch.slice_scatter(x, x[:, :2], 1, 0, 4, 2),
+    "fill_diagonal": lambda x: (x @ x.t()).fill_diagonal_(0.5),
+    "flips": lambda x: torch.fliplr(x) + torch.flipud(x) + torch.rot90(x[:, :2].t() @ x[:, :2])[0, 0],
+    "diagflat": lambda x: torch.diagflat(x[0, :2], 1),
+    "special": lambda x: torch.special.ndtr(x) + torch.special.entr(x.exp()) + torch.special.xlog1py(x, x.exp()),
+    "pairwise_distance": lambda x: ONLY_F.pairwise_distance(x, x.exp(), keepdim=True),
+    "triplet": lambda x: ONLY_F.triplet_margin_loss(x, x.exp(), x.sin(), swap=True),
+    "ranking": lambda x: ONLY_F.margin_ranking_loss(x, x.exp(), x.sign(), margin=0.5),
+    "hinge_embedding": lambda x: ONLY_F.hinge_embedding_loss(x, torch.sign(x), margin=2.0, reduction="sum"),
+    "soft_margin": lambda x: ONLY_F.soft_margin_loss(x, x.exp()),
+    "poisson": lambda x: ONLY_F.poisson_nll_loss(x, x.exp(), log_input=True),
+    "embedding_bag": lambda x: ONLY_F.embedding_bag(torch.tensor([[0, 0], [0, 0]]), x, mode="sum"),
+    "dilated": lambda x: ONLY_F.conv1d(x[:, None], x.new_ones(1, 1, 2).cumsum(-1), dilation=2),
+    "padded_max_pool": lambda x: ONLY_F.max_pool1d(x[:, None], 3, 2, padding=1),
+    "adaptive_pool": lambda x: ONLY_F.adaptive_avg_pool1d(x[:, None], 1),
+    "pixel_shuffle": lambda x: ONLY_F.pixel_shuffle(x[:, :, None, None] + x[0, :2], 2),
+    "pixel_unshuffle": lambda x: ONLY_F.pixel_unshuffle(x[:, None, None].expand(-1, 1, 2, 4), 2),
+    "channel_shuffle": lambda x: ONLY_F.channel_shuffle(x[:, :, None, None], 2),
+    "interpolate": lambda x: ONLY_F.interpolate(x[:, None], scale_factor=2),
+    "columns": lambda x: ONLY_F.unfold(x[:, None, None] + x[0, :3, None], (2, 2), padding=1, stride=2),
+    "fold": lambda x: ONLY_F.fold(x[:, :, None].expand(-1, 4, 6), (3, 4), 2),
+    "fold_strided": lambda x: ONLY_F.fold(x[:, :, None].expand(-1, 4, 6), (4, 6), 2, stride=2),
 }
 
 
@@ -609,3 +642,14 @@ def test_a_version_that_is_not_followed_is_said(monkeypatch):
     verdict = sb.check(Rectified, shapes={"x": ("N", "D")})
     assert verdict.status == "UNDECIDED"
     assert "torch 2.1.0 is not followed: versions from 2.3 on" in verdict.reason
+
+
+def test_a_gradient_of_what_is_detached_is_told_in_plain_words():
+    def distance(p, z):
+        return ((p - z.detach()) ** 2).sum()
+
+    def both(p, z):
+        return {"p": 2 * (p - z), "z": 2 * (z - p)}
+
+    verdict = sb.check(distance, both, shapes={"p": ("N",), "z": ("N",)})
+    assert (verdict.wrong, verdict.diagnosis) == (("z",), "z: the forward pass detaches it, so its gradient is 0")

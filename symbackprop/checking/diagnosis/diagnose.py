@@ -36,6 +36,7 @@ from symbackprop.expression.build import (
     ONE,
     ZERO,
     Add,
+    Apply,
     Entry,
     Expr,
     SymmetricTensor,
@@ -48,6 +49,7 @@ from symbackprop.expression.build import (
     rewrite,
     substitute,
 )
+from symbackprop.expression.functions import CONSTANT_LOCALLY, STOP_GRADIENT, Function
 from symbackprop.expression.program import PART, Equation, defined_once
 from symbackprop.expression.recurrence import in_order, recurrent
 from symbackprop.expression.sizes import decided
@@ -69,6 +71,10 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
     for name in case.wrong:
         if case.question.pairs[name][0] not in case.gradient.cotangents:
             return Diagnosis(f"{name}: the output does not depend on {name}, so its gradient is 0", f"d{name} = 0")
+    for name in () if case.formula is not None else case.wrong:
+        if case.derived[name] in _vanishing(case):
+            how = "detaches" if STOP_GRADIENT in _functions(case) else "rounds"
+            return Diagnosis(f"{name}: the forward pass {how} it, so its gradient is 0", f"d{name} = 0")
     case = _apart(case)
     try:
         trials = Trials(case)
@@ -118,6 +124,27 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
                 return cause
             return replace(cause, words=f"{fallback.words}; {cause.words}")
     return fallback or _each(case, budget) or located(case, trials, own)
+
+
+def _vanishing(case: Refuted) -> set[Tensor]:
+    """Derivatives that are 0 wherever they exist: each path goes through what is detached or rounded."""
+    flat = {f"{f.name}_prime" for f in CONSTANT_LOCALLY}
+    nothing, before = set[Tensor](), -1
+
+    def visit(node: Expr) -> Expr | None:
+        gone = isinstance(node, Entry) and node.tensor in nothing
+        return ZERO if gone or (isinstance(node, Apply) and node.function.name in flat) else None
+
+    while len(nothing) > before:
+        before = len(nothing)
+        nothing |= {e.tensor for e in case.derived_lines if rewrite(e.value, visit) is ZERO}
+    return nothing
+
+
+def _functions(case: Refuted) -> set[Function]:
+    """The functions that the forward pass applies."""
+    lines = case.traced.forward.equations
+    return {n.function for e in lines for n in nodes_once(e.value) if isinstance(n, Apply)}
 
 
 def _apart(case: Refuted) -> Refuted:

@@ -259,13 +259,21 @@ class Trials:
     def agree(
         self, edits: Iterable[Equation], lines: Sequence[Equation], goals: Mapping[Tensor, Tensor], points: int = POINTS
     ) -> bool:
-        """True if with some of `lines` replaced every tensor (key) gets the value that another (value) has now."""
+        """True if with some of `lines` replaced every tensor (key) gets the value that another (value) has now.
+
+        At one point digits may be lost, as of 1 - p where p is near 1.
+        """
         table = {e.tensor: e for e in edits}
+        inexact = 0
         with np.errstate(all="ignore"):
             try:
                 for bench in self.benches[:points]:
                     after = bench.edited(table, lines)
-                    if not all(same(after.arrays[a], bench.arrays[b]) for a, b in goals.items()):
+                    pairs = [(after.arrays[a], bench.arrays[b]) for a, b in goals.items()]
+                    if all(same(one, other) for one, other in pairs):
+                        continue
+                    inexact += 1
+                    if 2 * inexact >= min(points, len(self.benches)) or not all(same(a, b, NEAR) for a, b in pairs):
                         return False
             except FAILURES:
                 return False

@@ -40,6 +40,7 @@ from symbackprop.expression.build import (
     subtract,
     tensors_in,
 )
+from symbackprop.expression.functions import STOP_GRADIENT
 from symbackprop.expression.program import Equation, Program
 from symbackprop.expression.recurrence import recurrent
 from symbackprop.expression.sizes import simplify
@@ -273,13 +274,16 @@ def _slopes(equations: Iterable[Equation]) -> list[tuple[tuple[Index, ...], str,
             local = _local_slope(node)
             if local is None:
                 continue
-            words = f"the slope of {_shape_of(node)}"
+            stopped = isinstance(node, Apply) and node.function is STOP_GRADIENT
+            words = "the slope 0 of what is detached" if stopped else f"the slope of {_shape_of(node)}"
             found.append((tuple(sorted(free_indices(node), key=lambda i: i.uid)), words, local))
     return found
 
 
 def _local_slope(node: Expr) -> Expr | None:
     """The derivative of a function of one entry, or of one argument."""
+    if isinstance(node, Apply) and node.function is STOP_GRADIENT:
+        return ZERO
     if isinstance(node, Apply) and len(node.arguments) == 1:
         return slope(node.function, 0, node.arguments)
     if _is_sigmoid(node):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -33,7 +34,9 @@ class JaxArray(Array):
         """A real array of the same type; the value of a Python number stays one."""
         if self.buffer.weak:
             return super().exemplar()
-        return jax().numpy.ones((1,) * self.ndim, dtype=self.buffer.dtype)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # where JAX has no integers of 64 bits it takes narrower ones, and says so
+            return jax().numpy.ones((1,) * self.ndim, dtype=self.buffer.dtype)
 
     def plain(self) -> Array:
         """The array as NumPy's, on the same memory."""

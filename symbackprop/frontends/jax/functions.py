@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from symbackprop.errors import TraceError
 from symbackprop.frontends.jax.array import bare, dressed
 from symbackprop.frontends.numpy.array import Array
@@ -23,6 +25,8 @@ from symbackprop.frontends.numpy.session import guarded
 NN: dict[str, Callable[..., Any]] = {}
 LAX: dict[str, Callable[..., Any]] = {}
 LINALG: dict[str, Callable[..., Any]] = {}
+OPS: dict[str, Callable[..., Any]] = {}
+SPECIAL: dict[str, Callable[..., Any]] = {}
 JNP: dict[str, Callable[..., Any]] = {}  # functions of jax.numpy that do otherwise than those of NumPy
 
 
@@ -186,6 +190,95 @@ def _standardize(x: Any, axis: Any = -1, epsilon: Any = 1e-5, **_: Any) -> Any:
     return N["divide"](N["subtract"](x, mean), N["sqrt"](spread))
 
 
+@_enter(NN, "identity")
+def _identity(x: Any) -> Any:
+    return x
+
+
+@_enter(NN, "squareplus")
+def _squareplus(x: Any, b: Any = 4) -> Any:
+    root = N["sqrt"](N["add"](N["square"](x), _number(b)))
+    return N["multiply"](constant(0.5), N["add"](x, root))
+
+
+@_enter(NN, "log1mexp")
+def _log1mexp(x: Any) -> Any:
+    return N["log1p"](N["negative"](N["exp"](N["negative"](x))))
+
+
+@_enter(NN, "dot_product_attention")
+def _attention(query: Any, key: Any, value: Any, bias: Any = None, mask: Any = None, *, scale: Any = None,
+               is_causal: Any = False, **options: Any) -> Any:  # fmt: skip
+    """Attention over (batch, time, heads, width), as many heads of keys as of queries."""
+    q, k, v = (N["swapaxes"](as_array(x), -2, -3) for x in (query, key, value))
+    if any(n is not m for n, m in zip(q.axes[:-2], k.axes[:-2], strict=True)) or any(
+        options.get(n) is not None for n in ("query_seq_lengths", "key_value_seq_lengths", "local_window_size")
+    ):
+        raise TraceError("dot_product_attention with grouped heads, lengths or windows cannot be traced")
+    factor = N["reciprocal"](N["sqrt"](N["multiply"](q.shape[-1], 1.0))) if scale is None else _number(scale)
+    scores = N["multiply"](N["matmul"](q, N["swapaxes"](k, -2, -1)), factor)
+    scores = scores if bias is None else N["add"](scores, bias)
+    if is_causal:
+        scores = N["where"](N["tri"](q.shape[-2], k.shape[-2], dtype=bool), scores, -math.inf)
+    if mask is not None:
+        scores = N["where"](mask, scores, -math.inf)
+    return N["swapaxes"](N["matmul"](N["special.softmax"](scores, -1), v), -2, -3)
+
+
+# --- jax.scipy.special ---------------------------------------------------------------------------------------------
+
+
+@_enter(SPECIAL, "xlogy")
+def _xlogy(x: Any, y: Any) -> Any:
+    return N["multiply"](x, N["log"](y))
+
+
+@_enter(SPECIAL, "xlog1py")
+def _xlog1py(x: Any, y: Any) -> Any:
+    return N["multiply"](x, N["log1p"](y))
+
+
+@_enter(SPECIAL, "entr")
+def _entr(x: Any) -> Any:
+    return N["negative"](_xlogy(x, x))
+
+
+@_enter(SPECIAL, "rel_entr")
+def _rel_entr(p: Any, q: Any) -> Any:
+    return N["multiply"](p, N["log"](N["divide"](p, q)))
+
+
+@_enter(SPECIAL, "kl_div")
+def _kl_div(p: Any, q: Any) -> Any:
+    return N["add"](N["subtract"](_rel_entr(p, q), p), q)
+
+
+@_enter(SPECIAL, "logit")
+def _logit(x: Any) -> Any:
+    return N["log"](N["divide"](x, N["subtract"](1, x)))
+
+
+@_enter(SPECIAL, "ndtr")
+def _ndtr(x: Any) -> Any:
+    erf = N["special.erf"](N["divide"](x, N["sqrt"](as_array(2.0))))
+    return N["multiply"](constant(0.5), N["add"](1, erf))
+
+
+# --- jax.ops -------------------------------------------------------------------------------------------------------
+
+
+@_enter(OPS, "segment_sum")
+def _segment_sum(data: Any, segment_ids: Any, num_segments: Any = None, **_: Any) -> Any:
+    """Rows added up by label."""
+    rows = as_array(data)
+    if num_segments is None:
+        raise TraceError("segment_sum without num_segments has a length that depends on the data",
+                         help="say how many there are: num_segments=...")  # fmt: skip
+    result = N["zeros"]((num_segments, *rows.shape[1:]))
+    N["add.at"](result, segment_ids, rows)
+    return result
+
+
 # --- jax.lax -------------------------------------------------------------------------------------------------------
 
 _SAME = {
@@ -196,7 +289,9 @@ _SAME = {
     "atan2": "arctan2", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh",
     "reciprocal": "reciprocal", "exp2": "exp2", "sinh": "sinh", "cosh": "cosh",
     "add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "pow": "power", "max": "maximum",
-    "min": "minimum", "rem": "remainder", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal",
+    "min": "minimum", "round": "round", "cbrt": "cbrt", "is_finite": "isfinite", "bitwise_and": "bitwise_and",
+    "bitwise_or": "bitwise_or", "bitwise_xor": "bitwise_xor", "bitwise_not": "invert",
+    "rem": "remainder", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal",
     "gt": "greater", "ge": "greater_equal", "dot": "dot", "batch_matmul": "matmul",
 }  # fmt: skip
 
@@ -279,6 +374,152 @@ def _iota_shape(dtype: Any, shape: Any, dimension: Any) -> Any:
     return N["broadcast_to"](N["reshape"](base, tuple(own)), tuple(shape))
 
 
+def _along(operand: Any, axis: Any, places: Any) -> tuple[Any, tuple[Any, ...]]:
+    base = as_array(operand)
+    k = axis + base.ndim if axis < 0 else axis
+    return base, (*(slice(None),) * k, places)
+
+
+@_enter(LAX, "slice")
+def _slice(operand: Any, start_indices: Any, limit_indices: Any, strides: Any = None) -> Any:
+    steps = [None] * len(start_indices) if strides is None else strides
+    return N["getitem"](operand, tuple(map(slice, start_indices, limit_indices, steps)))
+
+
+@_enter(LAX, "slice_in_dim")
+def _slice_in_dim(operand: Any, start_index: Any, limit_index: Any, stride: Any = 1, axis: Any = 0) -> Any:
+    return N["getitem"](*_along(operand, axis, slice(start_index, limit_index, stride)))
+
+
+@_enter(LAX, "index_in_dim", "dynamic_index_in_dim")
+def _index_in_dim(operand: Any, index: Any, axis: Any = 0, keepdims: Any = True) -> Any:
+    taken = N["getitem"](*_along(operand, axis, index))
+    return N["expand_dims"](taken, axis) if keepdims else taken
+
+
+@_enter(LAX, "dynamic_slice_in_dim")
+def _dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: Any, axis: Any = 0) -> Any:
+    """Where it would leave the axis JAX moves the slice back; such starts are refused as NumPy's."""
+    return N["getitem"](*_along(operand, axis, slice(_place(start_index), _place(start_index) + slice_size)))
+
+
+@_enter(LAX, "dynamic_slice")
+def _dynamic_slice(operand: Any, start_indices: Any, slice_sizes: Any) -> Any:
+    starts = map(_place, start_indices)
+    return N["getitem"](operand, tuple(slice(s, s + n) for s, n in zip(starts, slice_sizes, strict=True)))
+
+
+@_enter(LAX, "dynamic_update_slice_in_dim")
+def _dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axis: Any) -> Any:
+    new, start = as_array(update), _place(start_index)
+    result, places = _along(N["copy"](operand), axis, slice(start, start + new.shape[axis]))
+    N["setitem"](result, places, new)
+    return result
+
+
+@_enter(LAX, "dynamic_update_slice")
+def _dynamic_update_slice(operand: Any, update: Any, start_indices: Any) -> Any:
+    result, new = N["copy"](operand), as_array(update)
+    starts = map(_place, start_indices)
+    N["setitem"](result, tuple(slice(s, s + n) for s, n in zip(starts, new.shape, strict=True)), new)
+    return result
+
+
+def _place(start: Any) -> Any:
+    if isinstance(start, (Array, float)):
+        raise TraceError("a slice whose start depends on the data cannot be traced")
+    return start
+
+
+@_enter(LAX, "pad")
+def _pad(operand: Any, padding_value: Any, padding_config: Any) -> Any:
+    if any(not (isinstance(n, int) and n >= 0) or inner != 0 for low, high, inner in padding_config
+           for n in (low, high)):  # fmt: skip
+        raise TraceError("lax.pad with inner or negative padding cannot be traced")
+    return N["pad"](operand, [(low, high) for low, high, _ in padding_config], constant_values=padding_value)
+
+
+@_enter(LAX, "rev")
+def _rev(operand: Any, dimensions: Any) -> Any:
+    return N["flip"](operand, tuple(dimensions))
+
+
+@_enter(LAX, "squeeze")
+def _squeeze(array: Any, dimensions: Any) -> Any:
+    return N["squeeze"](array, tuple(dimensions))
+
+
+@_enter(LAX, "split")
+def _split(operand: Any, sizes: Any, axis: Any = 0) -> Any:
+    return N["split"](operand, [sum(sizes[: k + 1]) for k in range(len(sizes) - 1)], axis)
+
+
+@_enter(LAX, "full")
+def _full(shape: Any, fill_value: Any, dtype: Any = None, **_: Any) -> Any:
+    return N["full"](shape, fill_value, dtype)
+
+
+@_enter(LAX, "full_like")
+def _full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, **_: Any) -> Any:
+    return N["full"](as_array(x).shape if shape is None else shape, fill_value, dtype or as_array(x).dtype)
+
+
+@_enter(LAX, "select_n")
+def _select_n(which: Any, *cases: Any) -> Any:
+    if len(cases) != 2:
+        raise TraceError("lax.select_n of other than two cases cannot be traced")
+    return N["where"](which, cases[1], cases[0])
+
+
+@_enter(LAX, "dot_general")
+def _dot_general(lhs: Any, rhs: Any, dimension_numbers: Any, **_: Any) -> Any:
+    """A product summed over some axes, along others axes of batches, which come first."""
+    (sums, batches), a, b = dimension_numbers, as_array(lhs), as_array(rhs)
+    letters = iter("abcdefghijklmnopqrstuvwxyz")
+    left = [next(letters) for _ in range(a.ndim)]
+    right = [next(letters) for _ in range(b.ndim)]
+    for pairs in (sums, batches):
+        for i, j in zip(*pairs, strict=True):
+            right[j] = left[i]
+    shared = [left[i] for i in batches[0]]
+    summed = {left[i] for i in sums[0]} | set(shared)
+    rest = [c for c in (*left, *right) if c not in summed]
+    return N["einsum"](f"{''.join(left)},{''.join(right)}->{''.join((*shared, *rest))}", a, b)
+
+
+def _reduce(name: str, operation: str) -> None:
+    _enter(LAX, name)(lambda operand, axes, **_: N[operation](operand, axis=tuple(axes)))
+
+
+for _name, _operation in {"reduce_sum": "sum", "reduce_max": "max", "reduce_min": "min", "reduce_prod": "prod",
+                          "reduce_and": "all", "reduce_or": "any"}.items():  # fmt: skip
+    _reduce(_name, _operation)
+
+
+@_enter(LAX, "argmax")
+def _argmax(operand: Any, axis: Any, index_dtype: Any = int) -> Any:
+    return N["argmax"](operand, axis=axis)
+
+
+@_enter(LAX, "argmin")
+def _argmin(operand: Any, axis: Any, index_dtype: Any = int) -> Any:
+    return N["argmin"](operand, axis=axis)
+
+
+@_enter(LAX, "sort")
+def _sort(operand: Any, dimension: Any = -1, **options: Any) -> Any:
+    if isinstance(operand, (tuple, list)):
+        raise TraceError("lax.sort of several arrays cannot be traced")
+    return N["sort"](operand, dimension)
+
+
+@_enter(LAX, "top_k")
+def _top_k(operand: Any, k: Any) -> Any:
+    turned = N["negative"](operand)
+    first = (..., slice(0, k))
+    return N["getitem"](N["negative"](N["sort"](turned)), first), N["getitem"](N["argsort"](turned), first)
+
+
 @_enter(LAX, "stop_gradient")
 def _stop_gradient(x: Any) -> Any:
     return [stopped(as_array(v)) for v in x] if isinstance(x, (tuple, list)) else stopped(as_array(x))
@@ -286,6 +527,12 @@ def _stop_gradient(x: Any) -> Any:
 
 _enter(LAX, "broadcasted_iota")(_iota_shape)
 _enter(LAX, "iota")(_iota)
+for _name, _operation in {"cumprod": "cumprod", "cummax": "maximum.accumulate", "cummin": "minimum.accumulate"}.items():
+    _enter(LAX, _name)(
+        lambda operand, axis=0, reverse=False, by=_operation: (
+            N["flip"](N[by](N["flip"](operand, axis), axis=axis), axis) if reverse else N[by](operand, axis=axis)
+        )
+    )
 _enter(LAX, "cumsum")(lambda operand, axis=0, reverse=False: _running_sum(operand, axis, reverse))
 
 
@@ -301,10 +548,25 @@ def _running_sum(operand: Any, axis: Any = None, reverse: Any = False, dtype: An
 _enter(JNP, "cumsum")(lambda a, axis=None, dtype=None: _running_sum(a, axis, False, dtype))
 
 
+def _of_types(name: str) -> None:
+    """A question about types, which is NumPy's: all floating types are the reals."""
+
+    def type_of(value: Any) -> Any:
+        if isinstance(value, Array):
+            return value.dtype
+        return np.float64 if isinstance(value, float) else getattr(value, "traced_type", value)
+
+    JNP[name] = guarded(lambda *args: getattr(np, name)(*map(type_of, args)))
+
+
+for _name in ("result_type", "promote_types", "issubdtype", "can_cast"):
+    _of_types(_name)
+
+
 def cast(value: Any, dtype: Any) -> Array:
     """Numbers of another floating type are the same numbers."""
     base = as_array(value)
     return base if kind_of_type(base.dtype) == "real" and dtype is float else N["astype"](base, dtype)
 
 
-__all__ = ["JNP", "LAX", "NN", "cast", "sigmoid"]
+__all__ = ["JNP", "LAX", "NN", "OPS", "SPECIAL", "cast", "sigmoid"]

@@ -14,7 +14,7 @@ import numpy as np
 import symbackprop.frontends.jax.control_flow  # noqa: F401  enters its functions
 from symbackprop.errors import TraceError
 from symbackprop.frontends.jax.array import bare, call, dressed, jax
-from symbackprop.frontends.jax.functions import JNP, LAX, LINALG, NN
+from symbackprop.frontends.jax.functions import JNP, LAX, LINALG, NN, OPS, SPECIAL
 from symbackprop.frontends.jax.transforms import TRANSFORMS
 from symbackprop.frontends.jax.trees import TREES
 from symbackprop.frontends.numpy.array import Array
@@ -88,6 +88,10 @@ def _operation(home: str, name: str) -> Any:
     """The function of that name of a module of JAX, on symbolic arrays."""
     if home == "jax.nn" and name in NN:
         return NN[name]
+    if home == "jax.ops" and name in OPS:
+        return OPS[name]
+    if home == "jax.scipy.special" and name in SPECIAL:
+        return SPECIAL[name]
     if home == "jax.lax" and name in LAX:
         return LAX[name]
     if home == "jax.numpy.linalg" and name in LINALG:
@@ -140,8 +144,8 @@ _TRANSFORMS: dict[str, Any] = {
 }  # fmt: skip
 
 
-_HOMES = ("jax.numpy", "jax.numpy.linalg", "jax.nn", "jax.lax", "jax.scipy.linalg", "jax.scipy.special", "jax.tree",
-          "jax.tree_util", "jax")  # fmt: skip
+_HOMES = ("jax.numpy", "jax.numpy.linalg", "jax.nn", "jax.lax", "jax.ops", "jax.scipy.linalg",
+          "jax.scipy.special", "jax.tree", "jax.tree_util", "jax")  # fmt: skip
 
 
 def _by_identity() -> dict[int, Any]:

@@ -158,7 +158,9 @@ class _OfCustom:
             with gradients("ignored"):
                 found = plain(*(values[n] for n in self.undifferentiated), cache.kept, upstream)
             names = [n for n in self.order if n not in self.undifferentiated]
-            found = tuple(found) if isinstance(found, (tuple, list)) else (found,)
+            if not isinstance(found, (tuple, list)):
+                raise MalformedError(f"bwd of {self.subject.__name__} does not return a tuple of gradients",
+                                     help="of one argument as well: return (gradient,)")  # fmt: skip
             if len(found) != len(names):
                 raise MalformedError(f"bwd of {self.subject.__name__} returns {len(found)} gradients for "
                                      f"{len(names)} arguments")  # fmt: skip

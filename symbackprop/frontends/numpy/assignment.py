@@ -27,7 +27,7 @@ from symbackprop.expression.build import (
 from symbackprop.frontends.numpy.array import IDENTITY, Array
 from symbackprop.frontends.numpy.elementwise import broadcast_shape, held, integers_fit, stretched
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
-from symbackprop.frontends.numpy.masked import Masked, Places, Selection, spread
+from symbackprop.frontends.numpy.masked import Masked, Selection, all_places, at_places, elementwise_masked, spread
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import (
@@ -66,7 +66,10 @@ Indices = tuple[Expr, ...]
 
 @implements("setitem")
 def _setitem(base: Array, key: Any, value: Any) -> None:
-    key = key.mask if isinstance(key, Places) else key
+    base, key = all_places(base, key)
+    if at_places(key) is not None:
+        raise TraceError("an assignment to places that a mask selects along some axes cannot be traced",
+                         help="if they are to be added up, write np.add.at(x, i, v)")  # fmt: skip
     mask = mask_in(key)
     if mask is not None:
         _assign_selected(Masked(base, {mask_place(base, key, mask): Selection(mask)}), value)
@@ -241,7 +244,7 @@ def _contains(expr: Expr, indices: Sequence[Index]) -> bool:
 
 @implements("add.at")
 def _add_at(target: Array, key: Any, value: Any) -> None:
-    _accumulate(target, key, as_array(value))
+    _accumulate(target, key, value if isinstance(value, Masked) else as_array(value))
 
 
 @implements("subtract.at")
@@ -250,7 +253,16 @@ def _subtract_at(target: Array, key: Any, value: Any) -> None:
 
 
 def _accumulate(target: Array, key: Any, value: Any) -> None:
-    key = key.mask if isinstance(key, Places) else key
+    target, key = all_places(target, key)
+    named = at_places(key)
+    if named is not None:
+        key, selection, _ = named
+        given = (
+            value if isinstance(value, Masked) else elementwise_masked(OPERATIONS["add"], value, _nothing(selection))
+        )
+        if list(given.chosen) != [0] or not given.chosen[0].same(selection):
+            raise TraceError("numbers are added at places that another mask selects")
+        value = given.present([0])
     mask = mask_in(key)
     parts = [] if mask is not None else parts_of(target, key)
     if not any(isinstance(p, Chosen) for p in parts):
@@ -260,6 +272,11 @@ def _accumulate(target: Array, key: Any, value: Any) -> None:
         raise TraceError("np.add.at of booleans cannot be traced", help="count in an integer array")
     _scatter(target, parts, held(target, value), added=True)
     integers_fit(target)
+
+
+def _nothing(selection: Selection) -> Masked:
+    """0 at each place that is selected."""
+    return Masked(OPERATIONS["zeros"](selection.source.shape), {0: selection})
 
 
 def _assign_selected(target: Masked, value: Any) -> None:

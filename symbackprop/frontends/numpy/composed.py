@@ -271,9 +271,11 @@ def _vecmat(x1: Any, x2: Any) -> Any:
 @implements("cross", "linalg.cross")
 def _cross(a: Any, b: Any, axis: Any = -1) -> Any:
     """Of vectors with three entries."""
-    if int(axis) != -1:
-        raise TraceError("np.cross along another axis than the last cannot be traced")
     left, right = as_array(a), as_array(b)
+    ends = {axis_of(axis, v.ndim) - v.ndim for v in (left, right)}
+    if ends != {-1}:
+        last = [OPERATIONS["moveaxis"](v, axis, -1) for v in (left, right)]
+        return OPERATIONS["moveaxis"](_cross(*last), -1, axis)
     if any(as_int(v.axes[-1]) != 3 for v in (left, right) if v.ndim):
         raise TraceError("np.cross of vectors with other than three entries cannot be traced")
     x, y = ([v[..., k] for k in range(3)] for v in (left, right))

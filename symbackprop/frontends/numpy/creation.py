@@ -251,12 +251,16 @@ def _diag(v: Any, k: Any = 0) -> Any:
 
 @implements("diagflat")
 def _diagflat(v: Any, k: Any = 0) -> Array:
-    if k != 0:
-        raise TraceError("np.diag of a vector with k cannot be traced")
     base = as_array(v).ravel()
     (n,) = base.axes
     content = base.read()
-    return array((n, n), lambda i: multiply(holds("==", i[0], i[1]), content((i[0],))), base.dtype)
+    if k == 0:
+        return array((n, n), lambda i: multiply(holds("==", i[0], i[1]), content((i[0],))), base.dtype)
+    size_ = reduced(add(n, number(abs(int(k)))))
+    result = OPERATIONS["zeros"]((size(size_), size(size_)), base.dtype)
+    rows = OPERATIONS["arange"](size(n))
+    OPERATIONS["setitem"](result, (rows, rows + int(k)) if k > 0 else (rows - int(k), rows), base)
+    return result  # type: ignore[no-any-return]
 
 
 @implements("array")

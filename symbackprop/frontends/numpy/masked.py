@@ -7,7 +7,7 @@ what is left out is worked out in vain, or counts as 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -287,13 +287,83 @@ setattr(Masked, "__rmatmul__", lambda self, other: OPERATIONS["matmul"](other, s
 
 @stands_for(tuple, "the places where a mask holds")
 class Places:
-    """The places where a mask holds, as np.where(mask), np.nonzero and np.triu_indices give them: a subscript only."""
+    """The places where a mask holds, as np.where(mask), np.nonzero and np.triu_indices give them.
 
-    __slots__ = ("mask",)
+    It is a subscript, or taken apart, i, j = np.nonzero(mask): along each axis a number for each place, kept there.
+    """
+
+    __slots__ = ("apart", "mask")
     __class__ = class_of(lambda _: (np.zeros(1, int),))
 
     def __init__(self, mask: Array) -> None:
         self.mask = mask
+        selection = Selection(mask)
+        self.apart = tuple(_Coordinate(self, k, selection) for k in range(mask.ndim))
+
+    def __iter__(self) -> Iterator[Masked]:
+        return iter(self.apart)
+
+    def __len__(self) -> int:
+        return len(self.apart)
+
+    def __getitem__(self, k: Any) -> Any:
+        return self.apart[k]
+
+
+class _Coordinate(Masked):
+    """Of each place where a mask holds its place along one axis."""
+
+    __slots__ = ("along", "places")
+
+    def __init__(self, places: Places, along: int, selection: Selection) -> None:
+        super().__init__(array(places.mask.axes, lambda i: i[along], "integer"), {0: selection})
+        self.places, self.along = places, along
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "inner" and hasattr(self, "along"):
+            raise TraceError("a change in place of what np.nonzero gives cannot be traced", help="write i = i + 1")
+        super().__setattr__(name, value)
+
+
+def all_places(base: Array, key: Any) -> tuple[Array, Any]:
+    """(the array, its subscript), where the subscript names all places of a mask, as np.nonzero gives them: the mask.
+
+    Taken apart and in another order, base[j, i], it is the mask on the transposed array.
+    """
+    if isinstance(key, Places):
+        return base, key.mask
+    items = key if isinstance(key, tuple) else (key,)
+    if not items or not all(isinstance(i, _Coordinate) for i in items):
+        return base, key
+    places, order = items[0].places, [i.along for i in items]
+    if any(i.places is not places for i in items) or sorted(order) != list(range(places.mask.ndim)):
+        return base, key
+    turned = sorted(range(len(order)), key=order.__getitem__) + list(range(len(order), base.ndim))
+    return (base if order == sorted(order) else OPERATIONS["transpose"](base, tuple(turned))), places.mask
+
+
+def at_places(key: Any) -> tuple[Any, Selection, int] | None:
+    """(the subscript of all entries, what selects among them, from which axis on), if numbers of places are in one.
+
+    Raises:
+        TraceError: other numbers are beside them.
+    """
+    items = key if isinstance(key, tuple) else (key,)
+    named = [k for k, i in enumerate(items) if isinstance(i, Masked)]
+    if not named:
+        return None
+    masked = [items[k] for k in named]
+    selection = masked[0].chosen.get(0)
+    plain = all(i.dtype.kind in "iu" and i.ndim == 1 for i in masked) and selection is not None
+    beside = [i for i in items if not isinstance(i, (Masked, slice))]
+    together = named[-1] - named[0] == len(named) - 1
+    if not plain or selection is None or beside or not together:
+        raise TraceError("a subscript by what a mask selects cannot be traced beside others",
+                         help="use np.where, which keeps the entries in place")  # fmt: skip
+    if not all(i.chosen[0].same(selection) for i in masked):
+        raise TraceError("two arrays selected by different masks are combined")
+    whole = tuple(i.inner if isinstance(i, Masked) else i for i in items)
+    return whole, selection, named[0]
 
 
 def elementwise_masked(operation: Callable[..., Any], *operands: Any) -> Masked:

@@ -39,7 +39,7 @@ from symbackprop.frontends.numpy.array import Array, Order, View, array, order_o
 from symbackprop.frontends.numpy.dtypes import ends
 from symbackprop.frontends.numpy.elementwise import broadcast_shape, stretched
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
-from symbackprop.frontends.numpy.masked import Masked, Places, Selection, selected
+from symbackprop.frontends.numpy.masked import Masked, Selection, all_places, at_places, selected
 from symbackprop.frontends.numpy.operands import as_array, integer_of
 from symbackprop.frontends.numpy.registry import implements
 from symbackprop.frontends.numpy.session import (
@@ -268,7 +268,11 @@ def _bound(bound: Any, size: Expr, default: Expr) -> Expr:
 
 @implements("getitem")
 def _getitem(base: Array, key: Any) -> Any:
-    key = key.mask if isinstance(key, Places) else key
+    base, key = all_places(base, key)
+    named = at_places(key)
+    if named is not None:
+        all_entries, selection, at = named
+        return Masked(_getitem(base, all_entries), {at: selection})
     mask = mask_in(key)
     if mask is not None:
         return selected(array(base.axes, base.read(), base.dtype), mask, mask_place(base, key, mask))

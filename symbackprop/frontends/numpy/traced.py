@@ -25,6 +25,7 @@ from symbackprop.frontends.numpy.size import Size, SymbolicList
 from symbackprop.frontends.numpy.state import Place, numbered
 from symbackprop.frontends.numpy.symbolic import STANDS_FOR
 from symbackprop.frontends.numpy.tracer import Shape, Tracer, known_names, name_of
+from symbackprop.frontends.structures import by_input
 
 ALL_WRITTEN = "every entry of an np.empty array is written before it is read"
 UPSTREAM = ("d", "grad", "g_", "upstream", "accum", "error", "bar")  # how names of upstream gradients begin
@@ -361,12 +362,10 @@ def _description(value: Any) -> str:
 
 
 def _gradients(returned: Any, tracer: Tracer, backward: Callable[..., Any]) -> dict[str, Any]:
-    """input -> gradient, from a dictionary, or from a tuple in the order of the real inputs."""
+    """input -> gradient, from a dictionary or a record, or from a tuple in the order of the real inputs."""
+    returned = by_input(returned, tracer.inputs)
     if isinstance(returned, dict):
-        named = {}
-        for key, value in returned.items():
-            plain = key if key in tracer.inputs else str(key).removeprefix("d").lstrip("_")
-            named[plain if plain in tracer.inputs else str(key)] = value
+        named = returned
         known_names(named, tracer.inputs, f"the result of {name_of(backward)}")
     else:
         values = returned if isinstance(returned, (tuple, list)) else (returned,)

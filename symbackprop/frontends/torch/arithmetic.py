@@ -8,6 +8,7 @@ from typing import Any
 from symbackprop.errors import TraceError
 from symbackprop.frontends.numpy.array import Array
 from symbackprop.frontends.numpy.differentiation import stopped
+from symbackprop.frontends.numpy.namespace import constant
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS as N
 from symbackprop.frontends.numpy.session import product_of
@@ -19,7 +20,10 @@ _UNARY = {
     "abs": "absolute", "absolute": "absolute", "neg": "negative", "negative": "negative", "positive": "positive",
     "sign": "sign", "sgn": "sign", "square": "square", "reciprocal": "reciprocal", "log1p": "log1p",
     "expm1": "expm1", "log2": "log2", "log10": "log10", "exp2": "exp2", "erf": "special.erf", "erfc": "special.erfc",
-    "lgamma": "special.gammaln", "digamma": "special.digamma", "asin": "arcsin", "acos": "arccos", "atan": "arctan",
+    "lgamma": "special.gammaln", "digamma": "special.digamma", "gammaln": "special.gammaln",
+    "psi": "special.digamma", "arcsin": "arcsin", "arccos": "arccos", "arctan": "arctan", "arcsinh": "arcsinh",
+    "arccosh": "arccosh", "arctanh": "arctanh", "deg2rad": "deg2rad", "rad2deg": "rad2deg",
+    "asin": "arcsin", "acos": "arccos", "atan": "arctan",
     "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "sigmoid": "special.expit",
     "expit": "special.expit", "sinh": "sinh", "cosh": "cosh",
     "logical_not": "logical_not", "bitwise_not": "invert", "isnan": "isnan", "isinf": "isinf", "isfinite": "isfinite",
@@ -32,7 +36,8 @@ _BINARY = {
     "greater": "greater", "ge": "greater_equal", "greater_equal": "greater_equal", "logical_and": "logical_and",
     "logical_or": "logical_or", "logical_xor": "logical_xor", "remainder": "remainder",
     "floor_divide": "floor_divide", "bitwise_and": "bitwise_and", "bitwise_or": "bitwise_or",
-    "logaddexp": "logaddexp", "hypot": "hypot", "atan2": "arctan2", "heaviside": "heaviside",
+    "logaddexp": "logaddexp", "hypot": "hypot", "atan2": "arctan2", "arctan2": "arctan2",
+    "logaddexp2": "logaddexp2", "bitwise_xor": "bitwise_xor", "equal": "array_equal", "heaviside": "heaviside",
 }  # fmt: skip
 
 
@@ -96,6 +101,27 @@ def _logit(input: Any, eps: Any = None) -> Any:
 @function("xlogy")
 def _xlogy(input: Any, other: Any) -> Any:
     return N["multiply"](input, N["log"](other))
+
+
+@function("xlog1py")
+def _xlog1py(input: Any, other: Any) -> Any:
+    return N["multiply"](input, N["log1p"](other))
+
+
+@function("entr")
+def _entr(input: Any) -> Any:
+    return N["negative"](N["multiply"](input, N["log"](input)))
+
+
+@function("ndtr")
+def _ndtr(input: Any) -> Any:
+    """The distribution function of the normal distribution."""
+    return N["multiply"](constant(0.5), N["add"](1, N["special.erf"](N["divide"](input, N["sqrt"](as_array(2.0))))))
+
+
+@function("allclose")
+def _allclose(input: Any, other: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: Any = False) -> Any:
+    return N["allclose"](input, other, rtol=rtol, atol=atol, equal_nan=equal_nan)
 
 
 @function("sinc", "erfinv", "fmod")

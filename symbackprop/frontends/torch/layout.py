@@ -348,6 +348,52 @@ def _index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) 
     return result
 
 
+@function("masked_select")
+def _masked_select(input: Any, mask: Any) -> Any:
+    return N["getitem"](input, mask)
+
+
+@function("select_scatter")
+def _select_scatter(input: Any, src: Any, dim: Any, index: Any) -> Any:
+    result = N["copy"](input)
+    N["setitem"](result, _along(_axis(result, dim), index), src)
+    return result
+
+
+@function("slice_scatter")
+def _slice_scatter(input: Any, src: Any, dim: Any = 0, start: Any = None, end: Any = None, step: Any = 1) -> Any:
+    result = N["copy"](input)
+    N["setitem"](result, _along(_axis(result, dim), slice(start, end, step)), src)
+    return result
+
+
+@function("fill_diagonal")
+def _fill_diagonal(input: Any, fill_value: Any, wrap: Any = False) -> Any:
+    result = N["copy"](input)
+    N["fill_diagonal"](result, fill_value, wrap)
+    return result
+
+
+@function("fliplr")
+def _fliplr(input: Any) -> Any:
+    return N["fliplr"](input)
+
+
+@function("flipud")
+def _flipud(input: Any) -> Any:
+    return N["flipud"](input)
+
+
+@function("rot90")
+def _rot90(input: Any, k: Any = 1, dims: Any = (0, 1)) -> Any:
+    return N["rot90"](input, k, tuple(dims))
+
+
+@function("diagflat")
+def _diagflat(input: Any, offset: Any = 0) -> Any:
+    return N["diagflat"](input, offset)
+
+
 @function("take")
 def _take(input: Any, index: Any) -> Any:
     return N["take"](input, index)

@@ -37,6 +37,16 @@ def _cholesky(input: Any, upper: Any = False) -> Any:
     return N["swapaxes"](factor, -1, -2) if upper else factor
 
 
+@function("pinverse", "linalg.pinv")
+def _pinverse(input: Any, rcond: Any = None, **_: Any) -> Any:
+    return N["linalg.pinv"](input)
+
+
+@function("matrix_power", "linalg.matrix_power")
+def _matrix_power(input: Any, n: Any) -> Any:
+    return N["linalg.matrix_power"](input, n)
+
+
 @function("linalg.solve")
 def _solve(A: Any, B: Any, *, left: Any = True) -> Any:
     matrix, right = as_array(A), as_array(B)

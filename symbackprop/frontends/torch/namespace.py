@@ -42,6 +42,8 @@ class Namespace:
             return getattr(self._module, name)
         if self._module.__name__.startswith("torch.ops") and not shown.startswith("torch.ops.aten"):
             return Refused(shown, "what a compiled extension computes is not known: write it in torch's own functions")
+        if self._module.__name__ == "torch.nn.functional" and f"functional.{name}" in FUNCTIONS:
+            return operation(f"functional.{name}")
         if self._prefix + name in FUNCTIONS:
             return operation(self._prefix + name)
         if not hasattr(self._module, name):
@@ -133,9 +135,12 @@ def _by_identity() -> dict[int, str]:
     """id of torch's own functions -> their names in the table, however they were imported."""
     base = torch()
     table: dict[int, str] = {}
+    table |= {id(getattr(base.nn.functional, n.partition(".")[2])): n for n in FUNCTIONS if n.startswith("functional.")}
     for home in (base, base.nn.functional, base.special, base.linalg, base.autograd, base._C._nn):
         prefix = _PREFIXES.get(home.__name__, "")
         for name in FUNCTIONS:
+            if home is base.nn.functional and f"functional.{name}" in FUNCTIONS:
+                continue
             if name.startswith(prefix) and hasattr(home, name.removeprefix(prefix)):
                 table.setdefault(id(getattr(home, name.removeprefix(prefix))), name)
     return table

@@ -443,4 +443,75 @@ def _kl_div(
     return _reduced(value, reduction)
 
 
+@function("pairwise_distance")
+def pairwise_distance(x1: Any, x2: Any, p: Any = 2.0, eps: Any = 1e-6, keepdim: Any = False) -> Any:
+    """The norm of x1 - x2 + eps along the last axis."""
+    return norm(N["add"](N["subtract"](x1, x2), _decimal(eps)), p, -1, keepdim)
+
+
+@function("triplet_margin_loss")
+def _triplet_margin(
+    anchor: Any, positive: Any, negative: Any, margin: Any = 1.0, p: Any = 2.0, eps: Any = 1e-6, swap: Any = False,
+    size_average: Any = None, reduce: Any = None, reduction: str = "mean",
+) -> Any:  # fmt: skip
+    near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
+    if swap:
+        far = N["minimum"](far, pairwise_distance(positive, negative, p, eps))
+    return _reduced(_hinge(N["add"](N["subtract"](near, far), _decimal(margin))), reduction)
+
+
+def _hinge(value: Any) -> Any:
+    return N["maximum"](value, 0)
+
+
+@function("margin_ranking_loss")
+def _margin_ranking(
+    input1: Any, input2: Any, target: Any, margin: Any = 0.0, size_average: Any = None, reduce: Any = None,
+    reduction: str = "mean",
+) -> Any:  # fmt: skip
+    apart = N["multiply"](N["negative"](target), N["subtract"](input1, input2))
+    return _reduced(_hinge(N["add"](apart, _decimal(margin))), reduction)
+
+
+@function("hinge_embedding_loss")
+def _hinge_embedding(
+    input: Any, target: Any, margin: Any = 1.0, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+) -> Any:
+    far = _hinge(N["subtract"](_decimal(margin), input))
+    return _reduced(N["where"](N["equal"](target, 1), input, far), reduction)
+
+
+@function("soft_margin_loss")
+def _soft_margin(input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> Any:
+    return _reduced(softplus(N["negative"](N["multiply"](target, input))), reduction)
+
+
+@function("poisson_nll_loss")
+def _poisson(
+    input: Any, target: Any, log_input: Any = True, full: Any = False, size_average: Any = None, eps: Any = 1e-8,
+    reduce: Any = None, reduction: str = "mean",
+) -> Any:  # fmt: skip
+    if full:
+        raise TraceError("poisson_nll_loss with full=True cannot be traced")
+    if log_input:
+        value = N["subtract"](N["exp"](input), N["multiply"](target, input))
+    else:
+        value = N["subtract"](input, N["multiply"](target, N["log"](N["add"](input, _decimal(eps)))))
+    return _reduced(value, reduction)
+
+
+@function("embedding_bag")
+def _embedding_bag(
+    input: Any, weight: Any, offsets: Any = None, max_norm: Any = None, norm_type: Any = 2,
+    scale_grad_by_freq: Any = False, mode: Any = "mean", *_: Any, per_sample_weights: Any = None, **__: Any,
+) -> Any:  # fmt: skip
+    rows = as_array(input)
+    if offsets is not None or max_norm is not None or rows.ndim != 2:
+        raise TraceError("embedding_bag with offsets or max_norm cannot be traced")
+    taken = N["getitem"](weight, rows)
+    if per_sample_weights is not None:
+        taken = N["multiply"](taken, N["expand_dims"](per_sample_weights, -1))
+    return N[mode](taken, axis=1)
+
+
 __all__ = ["Array", "elu", "gelu", "leaky_relu", "log_softmax", "logsigmoid", "nll_loss", "relu", "silu", "softmax"]

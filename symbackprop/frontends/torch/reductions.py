@@ -133,6 +133,42 @@ def _argsort(input: Any, dim: Any = -1, descending: Any = False, stable: Any = F
     return N["argsort"](N["negative"](input) if descending else input, dim)
 
 
+def _running_extreme(name: str, operation: str) -> None:
+    """cummax and cummin: the values; which entry it is depends on how ties are told apart, and is not followed."""
+
+    @function(name)
+    def running(input: Any, dim: Any) -> Any:
+        return Extremes(N[f"{operation}.accumulate"](input, axis=dim), None)
+
+
+_running_extreme("cummax", "maximum")
+_running_extreme("cummin", "minimum")
+
+
+@function("cumprod")
+def _cumprod(input: Any, dim: Any, *, dtype: Any = None) -> Any:
+    return N["cumprod"](cast(as_array(input), dtype), dim)
+
+
+@function("topk")
+def _topk(input: Any, k: Any, dim: Any = -1, largest: Any = True, sorted: Any = True) -> Any:
+    values, places = _sort(input, dim, descending=largest)
+    axis = as_array(input).ndim + dim if dim < 0 else dim
+    first = (*(slice(None),) * axis, slice(0, k))
+    return Extremes(N["getitem"](values, first), N["getitem"](places, first))
+
+
+@function("diff")
+def _diff(input: Any, n: Any = 1, dim: Any = -1, prepend: Any = None, append: Any = None) -> Any:
+    ends = {k: v for k, v in (("prepend", prepend), ("append", append)) if v is not None}
+    return N["diff"](input, n, dim, **ends)
+
+
+@function("bincount")
+def _bincount(input: Any, weights: Any = None, minlength: Any = 0) -> Any:
+    return N["bincount"](input, weights, minlength)
+
+
 # --- products ------------------------------------------------------------------------------------------------------
 
 
@@ -192,6 +228,21 @@ def _addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) ->
 def _einsum(equation: Any, *operands: Any) -> Any:
     flat = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
     return N["einsum"](equation, *flat)
+
+
+@function("cross", "linalg.cross")
+def _cross(input: Any, other: Any, dim: Any = -1) -> Any:
+    return N["cross"](input, other, axis=dim)
+
+
+@function("linalg.vecdot")
+def _vecdot(x: Any, y: Any, *, dim: Any = -1) -> Any:
+    return N["sum"](N["multiply"](x, y), axis=dim)
+
+
+@function("linalg.multi_dot", "chain_matmul")
+def _multi_dot(tensors: Any, *more: Any) -> Any:
+    return N["linalg.multi_dot"]([tensors, *more] if more else list(tensors))
 
 
 @function("trace")

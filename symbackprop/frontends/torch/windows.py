@@ -5,6 +5,7 @@ Source: the formulas of torch's documentation of each function.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ def _each(value: Any, count: int) -> tuple[Any, ...]:
     return (value,) * count
 
 
-def _windows(input: Any, lengths: tuple[Any, ...], stride: Any, padding: Any, fill: Any = 0) -> Any:
+def _windows(input: Any, lengths: tuple[Any, ...], stride: Any, padding: Any, fill: Any = 0, dilation: Any = 1) -> Any:
     """The stretches of these lengths along the last axes: their places, then the places inside them."""
     base, count = as_array(input), len(lengths)
     widths = _each(padding, count)
@@ -30,7 +31,11 @@ def _windows(input: Any, lengths: tuple[Any, ...], stride: Any, padding: Any, fi
             raise TraceError("padding by a word cannot be traced", help="give its width as a number")
         base = N["pad"](base, [(0, 0)] * (base.ndim - count) + [(w, w) for w in widths], constant_values=fill)
     axes = tuple(range(base.ndim - count, base.ndim))
-    cut = N["lib.stride_tricks.sliding_window_view"](base, lengths, axes)
+    apart = _each(dilation, count)
+    wide = tuple(n if isinstance(d, int) and d == 1 else (n - 1) * d + 1 for n, d in zip(lengths, apart, strict=True))
+    cut = N["lib.stride_tricks.sliding_window_view"](base, wide, axes)
+    if wide != tuple(lengths):
+        cut = N["getitem"](cut, (..., *(slice(None, None, d) for d in apart)))
     steps = _each(stride, count)
     if all(isinstance(s, int) and s == 1 for s in steps):
         return cut
@@ -43,9 +48,7 @@ def _convolution(name: str, count: int) -> Callable[..., Any]:
     def convolution(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
                     groups: Any = 1) -> Any:  # fmt: skip
         x, w = as_array(input), as_array(weight)
-        if any(not (isinstance(d, int) and d == 1) for d in _each(dilation, count)):
-            raise TraceError(f"{name} with dilation cannot be traced")
-        cut = _windows(x, w.shape[2:], stride, padding)
+        cut = _windows(x, w.shape[2:], stride, padding, dilation=dilation)
         if isinstance(groups, int) and groups == 1:
             result = N["einsum"](f"nc{places}{inside},oc{inside}->no{places}", cut, w)
         else:
@@ -116,8 +119,9 @@ def _derivatives_of_convolution(count: int) -> None:
     @function(f"grad.{name}_weight")
     def of_weight(input: Any, weight_size: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
                   groups: Any = 1) -> Any:  # fmt: skip
-        plain(dilation, groups)
-        cut = _windows(as_array(input), tuple(weight_size[2:]), stride, padding)
+        if not (isinstance(groups, int) and groups == 1):
+            raise TraceError(f"torch.nn.grad.{name} with groups cannot be traced")
+        cut = _windows(as_array(input), tuple(weight_size[2:]), stride, padding, dilation=dilation)
         return N["einsum"](f"nc{places}{inside},no{places}->oc{inside}", cut, as_array(grad_output))
 
     transposed = _transposed_convolution(f"conv_transpose{count}d", count)
@@ -129,9 +133,8 @@ def _pooling(name: str, count: int, reduction: str) -> Callable[..., Any]:
         unusual = [v for v in (*more, *options.values()) if v not in (None, False, True, 1)]
         if unusual or options.get("ceil_mode") or options.get("return_indices"):
             raise TraceError(f"{name} with dilation, ceil_mode or return_indices cannot be traced")
-        if reduction == "max" and any(not (isinstance(w, int) and w == 0) for w in _each(padding, count)):
-            raise TraceError(f"{name} with padding cannot be traced")
-        cut = _windows(input, lengths, kernel_size if stride in (None, []) else stride, padding)
+        fill = -math.inf if reduction == "max" else 0
+        cut = _windows(input, lengths, kernel_size if stride in (None, []) else stride, padding, fill)
         return N[reduction](cut, axis=tuple(range(cut.ndim - count, cut.ndim)))
 
     return function(name)(pooling)
@@ -142,6 +145,101 @@ for _count in (1, 2, 3):
     _derivatives_of_convolution(_count)
     _pooling(f"max_pool{_count}d", _count, "max")
     _pooling(f"avg_pool{_count}d", _count, "mean")
+
+
+def _adaptive(count: int) -> None:
+    """An average over the whole axes, where one entry is asked for."""
+
+    @function(f"adaptive_avg_pool{count}d")
+    def pooling(input: Any, output_size: Any) -> Any:
+        wanted = _each(output_size, count)
+        if any(not (isinstance(n, int) and n == 1) for n in wanted):
+            raise TraceError(f"adaptive_avg_pool{count}d to another size than 1 cannot be traced")
+        return N["mean"](input, axis=tuple(range(-count, 0)), keepdims=True)
+
+
+for _count in (1, 2, 3):
+    _adaptive(_count)
+
+
+@function("pixel_shuffle")
+def _pixel_shuffle(input: Any, upscale_factor: Any) -> Any:
+    base, r = as_array(input), upscale_factor
+    *lead, c, h, w = base.shape
+    n = len(lead)
+    parts = N["reshape"](base, (*lead, c // (r * r), r, r, h, w))
+    order = (*range(n + 1), n + 3, n + 1, n + 4, n + 2)
+    return N["reshape"](N["transpose"](parts, order), (*lead, c // (r * r), h * r, w * r))
+
+
+@function("pixel_unshuffle")
+def _pixel_unshuffle(input: Any, downscale_factor: Any) -> Any:
+    base, r = as_array(input), downscale_factor
+    *lead, c, h, w = base.shape
+    n = len(lead)
+    parts = N["reshape"](base, (*lead, c, h // r, r, w // r, r))
+    order = (*range(n + 1), n + 2, n + 4, n + 1, n + 3)
+    return N["reshape"](N["transpose"](parts, order), (*lead, c * r * r, h // r, w // r))
+
+
+@function("channel_shuffle")
+def _channel_shuffle(input: Any, groups: Any) -> Any:
+    base = as_array(input)
+    n, c, *rest = base.shape
+    parts = N["swapaxes"](N["reshape"](base, (n, groups, c // groups, *rest)), 1, 2)
+    return N["reshape"](parts, (n, c, *rest))
+
+
+@function("interpolate", "upsample_nearest")
+def _interpolate(
+    input: Any, size: Any = None, scale_factor: Any = None, mode: Any = "nearest", *_: Any, **__: Any
+) -> Any:
+    base = as_array(input)
+    factors = _each(scale_factor, base.ndim - 2)
+    whole = [int(f) for f in factors if isinstance(f, (int, float)) and f == int(f)]
+    if size is not None or mode != "nearest" or len(whole) != len(factors):
+        raise TraceError("interpolate otherwise than to the nearest entry, by a whole scale_factor, cannot be traced")
+    for k, factor in enumerate(whole):
+        base = N["repeat"](base, factor, axis=2 + k)
+    return base
+
+
+@function("functional.unfold")
+def _columns(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
+    """The windows of an image as columns, not Tensor.unfold, which takes an axis."""
+    lengths = _each(kernel_size, 2)
+    cut = N["moveaxis"](_windows(input, lengths, stride, padding, dilation=dilation), (-2, -1), (-4, -3))
+    *lead, channels, kh, kw, oh, ow = cut.shape
+    return N["reshape"](cut, (*lead, channels * kh * kw, oh * ow))
+
+
+@function("functional.fold")
+def _from_columns(
+    input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Any:
+    """The image to which columns add up: what the windows have at each place."""
+    base, lengths = as_array(input), _each(kernel_size, 2)
+    steps, widths, apart, whole = (_each(v, 2) for v in (stride, padding, dilation, output_size))
+    if not all(isinstance(n, int) for n in (*lengths, *steps, *widths, *apart)):
+        raise TraceError("fold with a kernel of symbolic size cannot be traced")
+    counts = [
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, p, d, k, s in zip(whole, widths, apart, lengths, steps, strict=True)
+    ]
+    *lead, rows, _ = base.shape
+    parts = N["reshape"](base, (*lead, rows // (lengths[0] * lengths[1]), *lengths, *counts))
+    result = N["zeros"]((*parts.shape[:-4], *(n + 2 * p for n, p in zip(whole, widths, strict=True))))
+    for i in range(lengths[0]):
+        for j in range(lengths[1]):
+            first = (i * apart[0], j * apart[1])
+            at = (..., *(slice(f, f + (n - 1) * s + 1, s) for f, n, s in zip(first, counts, steps, strict=True)))
+            N["setitem"](
+                result,
+                at,
+                N["add"](N["getitem"](result, at), N["getitem"](parts, (..., i, j, slice(None), slice(None)))),
+            )
+    inner = (..., *(slice(p, p + n) for p, n in zip(widths, whole, strict=True)))
+    return N["getitem"](result, inner)
 
 
 # --- recurrent cells -----------------------------------------------------------------------------------------------
