@@ -9,7 +9,18 @@ from __future__ import annotations
 
 from symbackprop.codegen.lowering.form import Loop, axes, entries_read, reads
 from symbackprop.codegen.numpy.body import Body
-from symbackprop.expression.build import ONE, ZERO, Entry, Expr, Number, Tensor, number, substitute, subtract
+from symbackprop.expression.build import (
+    ONE,
+    ZERO,
+    Entry,
+    Expr,
+    Number,
+    Tensor,
+    nodes_once,
+    number,
+    substitute,
+    subtract,
+)
 from symbackprop.expression.sizes import simplify
 
 BLANKS = "    "
@@ -71,21 +82,42 @@ class _Scan:
             self.writer.present[self.body.key(target, loop)] = now[tensor]
             for back, name in enumerate(before[tensor], 1):
                 self.writer.present[self.body.key(self._earlier(target, back), loop)] = name
+        handed = self._handed()
+        for (tensor, axis), name in handed.items():
+            self.writer.present[tensor, axis, loop.step] = name
         inside = [line for s in self.statements for line in self.body.statement(s, 2 * BLANKS)]
+        for tensor, axis in handed:
+            del self.writer.present[tensor, axis, loop.step]
         taken = [name for t in self.targets for name in before[t]]
         given = [name for t in self.targets for name in [now[t], *before[t]][: len(before[t])]]
         opened = f"{_tuple(taken)[1:-1]} = {carry}"
         ys = [now[t] for t in kept]
         stacks = [names.fresh(f"{t.name}_steps") for t in kept]
         values = [text for t in self.targets for text in first[t]]
-        found = [f"{BLANKS}def {step}({carry}, {names[loop.step]}):"]
+        steps = [f"jnp.arange({self.writer.size(loop.count)})"]
+        steps += [f"jnp.moveaxis({names[t]}, {a}, 0)" if a else names[t] for t, a in handed]
+        own = [names[loop.step], *handed.values()]
+        each = own[0] if not handed else names.fresh("own")
+        opened += f"\n{2 * BLANKS}{', '.join(own)} = {each}" if handed else ""
+        found = [f"{BLANKS}def {step}({carry}, {each}):"]
         found += [f"{2 * BLANKS}{opened}"] if taken else []
         found += [*inside, f"{2 * BLANKS}return {_tuple(given)}, {_tuple(ys)}", ""]
         left = f"_, {_tuple(stacks)}" if stacks else "_"
         turned = ", reverse=True" if loop.backwards else ""
-        steps = f"jnp.arange({self.writer.size(loop.count)})"
-        found.append(f"{BLANKS}{left} = jax.lax.scan({step}, {_tuple(values)}, {steps}{turned})")
+        given_to_each = _tuple(steps) if handed else steps[0]
+        found.append(f"{BLANKS}{left} = jax.lax.scan({step}, {_tuple(values)}, {given_to_each}{turned})")
         found += [self._whole(t, stack, starts[t]) for t, stack in zip(kept, stacks, strict=True)]
+        return found
+
+    def _handed(self) -> dict[tuple[Tensor, int], str]:
+        """Arrays with a place for each round, which it is handed: where there is none, nothing can be looked up."""
+        found = dict[tuple[Tensor, int], str]()
+        for entry in (e for s in self.statements for e in entries_read(s) if e.tensor not in self.targets):
+            there = [a for a, place in enumerate(entry.indices) if self.loop.step in nodes_once(place)]
+            if len(there) != 1 or (entry.tensor, there[0]) in found:
+                continue
+            if (entry.indices[there[0]], entry.tensor.shape[there[0]]) == (self.loop.step, self.loop.count):
+                found[entry.tensor, there[0]] = self.names.fresh(f"{entry.tensor.name}_now")
         return found
 
     def _rising(self, target: Entry) -> bool:
