@@ -219,8 +219,8 @@ class Exponential:
 
 
 def along(kind: Literal["max", "min"], indices: Sequence[Index], z: Expr) -> Expr:
-    """The extremum over several indices."""
-    for k in reversed(indices):
+    """The extremum over several indices; over one that nothing depends on, what it is of."""
+    for k in reversed([k for k in indices if k in free_indices(z)]):
         z = extremum(kind, k.name, k.size, partial(_put, z, k))
     return z
 

@@ -316,9 +316,14 @@ class Lowering:
                 return self.statements[-1].target
         return self.elementwise(Entry(tensor, (*outer, *expr.places)), guarded)
 
-    def _extremum(self, expr: Extremum | Position) -> Entry:
+    def _extremum(self, expr: Extremum | Position) -> Expr:
         self.order.append(expr.index)
-        operand = self._operand(self.elementwise(expr.body))
+        body = self.elementwise(expr.body)
+        self.order.remove(expr.index)
+        if expr.index not in free_indices(body):  # all entries are equal, and there is one
+            return body if isinstance(expr, Extremum) else ZERO
+        self.order.append(expr.index)
+        operand = self._operand(body)
         self.order.remove(expr.index)
         kind: ReduceKind = expr.kind
         if isinstance(expr, Position):

@@ -16,7 +16,9 @@ from symbackprop.expression.build import (
     Index,
     Position,
     Sum,
+    Symbol,
     close_sum,
+    free_indices,
     fresh,
     multiply,
     number,
@@ -203,10 +205,19 @@ def _extreme(kind: Literal["max", "min"], a: Any, axis: Any, keepdims: Any, of_n
         inner = [ZERO if i.size is ONE else i for i in bound]
         value = content(_full(indices, inner, axes, base.ndim, bool(keepdims)))
         for index in reversed(bound):
-            value = value if index.size is ONE else Extremum(kind, index, without_infinity(kind, index, value))
+            if not _are_one(index, value):
+                value = Extremum(kind, index, without_infinity(kind, index, value))
         return value
 
     return array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, base.dtype, summed=True)
+
+
+def _are_one(index: Index, value: Expr) -> bool:
+    """True if there is one entry along an axis, or all are the same: the largest is no choice, and has its slope.
+
+    Of an axis whose length is computed that is not said: it may be empty.
+    """
+    return index.size is ONE or (isinstance(index.size, Symbol) and index not in free_indices(value))
 
 
 @implements("max", "amax", method=True)
@@ -237,9 +248,8 @@ def _position(kind: Literal["max", "min"], a: Any, axis: Any, keepdims: Any) -> 
 
     def entries(indices: Indices) -> Expr:
         (bound,) = _bind(base.axes, axes)
-        if bound.size is ONE:
-            return ZERO
-        return Position(kind, bound, content(_full(indices, [bound], axes, base.ndim, bool(keepdims))))
+        value = content(_full(indices, [bound], axes, base.ndim, bool(keepdims)))
+        return ZERO if _are_one(bound, value) else Position(kind, bound, value)
 
     return array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, "integer", summed=True)
 
