@@ -5,16 +5,26 @@ Main name: `audit`.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from symbackprop.audit.arguments import counted_arguments
 from symbackprop.audit.arrays import Misfit, NotRead
 from symbackprop.audit.changes import Change, changes
-from symbackprop.audit.definitions import Environment, changes_in, environment, given_changes, mentions_in, rests_on
+from symbackprop.audit.definitions import (
+    Environment,
+    assigned,
+    changes_in,
+    environment,
+    given_changes,
+    mentions_in,
+    rests_on,
+)
 from symbackprop.audit.differentials import with_differentials
 from symbackprop.audit.error_terms import Meaning, meanings, recursions
 from symbackprop.audit.extraction import Document, Formula, extract
@@ -40,6 +50,7 @@ from symbackprop.audit.lint import findings, mended, oddities
 from symbackprop.audit.names import Names, survey
 from symbackprop.audit.naming import as_names, has_names, names_in_words
 from symbackprop.audit.notation import override, profile, stated
+from symbackprop.audit.one_example import ONE_EXAMPLE, for_one_example, is_spoken_of
 from symbackprop.audit.parts import Part, parts, seen_from
 from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
 from symbackprop.audit.premises import Supposed, Suppositions, fixed, is_condition, special, supposes
@@ -48,6 +59,7 @@ from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.repeated_indices import RepeatedIndices, convention
 from symbackprop.audit.said_cases import in_words, premise, said_cases
 from symbackprop.audit.scope import Facts, Reading
+from symbackprop.audit.sections import alone, groups
 from symbackprop.audit.tree import (
     Big,
     Chain,
@@ -81,6 +93,7 @@ FACTORS = tuple(
 )  # by which an equation that is put otherwise differs
 DERIVED = r"\b(?:derivative|differentiat|slope|chain rule|product rule|quotient rule)"
 AT_ONCE = "the cost depends on no other time"
+COSTS_APART = "no cost is made of another"
 EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
 
 
@@ -156,6 +169,9 @@ def audit(
     displays = with_transposes(tuple(_parsed(f.latex) for f in document.formulas))
     named = has_names(displays)
     displays = as_names(displays) if named else displays
+    counted = counted_arguments(displays)
+    if counted is not None:
+        displays = tuple(map(counted, displays))
     layered = layers_of_units(displays)
     if layered is not None:
         displays = tuple(layered(display) for display in displays)
@@ -179,21 +195,28 @@ def audit(
     divided = parts(document, whole)
     found = Audit(document, [], {}, [])
     found.assumptions += [told for meaning in supposed if (told := meaning.told)]
-    for part in divided:
-        env = whole
-        if len(divided) > 1:
-            shown = seen_from(part, divided, displays, whole)
-            env = environment(shown, survey(shown), spoken, changes is not None)
-        facts, lengths, reading = infer(_words_first(document, part), env)
+
+    def judge_of(shown: Sequence[Display], words: Document) -> Judge:
+        env = whole if shown is displays else environment(shown, survey(shown), spoken, changes is not None)
+        facts, lengths, reading = infer(words, env)
         if layered is not None:
             facts.assumptions.append("letters of units stand for layers that follow each other")
         if repeated is not None:
             facts.assumptions.append(f"repeated indices are summed over, {why_summed}")
         override(choices, facts, reading)
         judge = Judge(document, env, facts, lengths, reading, clock)
-        judge.named, judge.layered, judge.repeated = named, layered, repeated
+        judge.named, judge.counted, judge.layered, judge.repeated = named, counted, layered, repeated
         if changes is not None:
             facts.assumptions.append("dJ is the total differential of J")
+        return judge
+
+    for part in divided:
+        shown = displays if len(divided) == 1 else seen_from(part, divided, displays, whole)
+        judge = judge_of(shown, _words_first(document, part))
+        env, facts, reading = judge.env, judge.facts, judge.reading
+        single = for_one_example(env, shown)
+        if single is not None:
+            judge.one_example = functools.partial(judge_of, single, _words_first(document, part))
         judged: list[Judgement] = []
         for f in range(part.first, part.end):
             try:
@@ -211,7 +234,53 @@ def audit(
         found.assumptions += [a for a in facts.assumptions if a not in found.assumptions]
         if found.stopped is not None:
             break
+    for group in groups(document, whole) if len(divided) == 1 and found.stopped is None else ():
+        _read_alone(found, group, lambda g: judge_of(alone(document, whole, g), _words_of(document, g)))
     return found
+
+
+def _read_alone(found: Audit, group: frozenset[int], judge_of: Callable[[frozenset[int]], Judge]) -> None:
+    """Put in what is said of sections that stand by themselves, if more of them is understood so.
+
+    What is proved in the document as a whole stays so; an equation for a quantity that other sections define otherwise
+    is a definition where what rests on it is proved.
+    """
+    before = {j.place: j for j in found.judgements if j.place[0] in group}
+    if not any(j.status in ("NOT UNDERSTOOD", "UNDECIDED", "REFUTED") for j in before.values()):
+        return
+    judge = judge_of(group)
+    displays = judge.env.displays
+    judged = judge.laid_out([j for f in sorted(group) for j in judge.formula(f, displays[f])])
+    after = {j.place: j for j in judged}
+    sound = ("PROVED", "PROVED IF")
+    anew = {p for p, j in after.items() if j.status == "DEFINITION" and before[p].status not in ("DEFINITION", *sound)}
+    if any(j.status in sound and after[p].status not in sound for p, j in before.items()):
+        return
+    gained = [p for p, j in after.items() if j.status in sound and before[p].status not in sound]
+    if anew and not gained:
+        return
+    told = ("NOT UNDERSTOOD", "UNDECIDED")
+    better = {
+        p: j for p, j in after.items() if before[p].status in told and (j.status in sound or j.status == "REFUTED")
+    }
+    if gained:  # what is wrong under what other sections say is so under what this one says, or is not
+        better |= {p: j for p, j in after.items() if before[p].status == "REFUTED"}
+    found.judgements = [better.get(j.place, j) for j in found.judgements]
+    if better:
+        lines = sorted(found.document.formulas[f].line for f in group)
+        found.assumptions.append(f"letters mean in lines {lines[0]} to {lines[-1]} what these lines say alone")
+
+
+def _words_of(document: Document, group: frozenset[int]) -> Document:
+    """A document whose words begin with those of the sections of a group."""
+    headings = {document.formulas[f].headings for f in group}
+    lines = [(f.line, f.headings in headings) for f in document.formulas]
+
+    def own(line: int) -> bool:
+        return min(lines, key=lambda known: abs(known[0] - line))[1]
+
+    first = [p for p in document.prose if own(p[0])]
+    return replace(document, prose=(*first, *(p for p in document.prose if p not in first)))
 
 
 def _error_terms(document: Document, env: Environment, clock: Clock) -> list[Meaning]:
@@ -280,9 +349,13 @@ class Judge:
         self.proved: dict[Node, list[str]] = {}  # right sides that were proved, by their left sides
         self.rulings: dict[Hashable, Ruling] = {}  # a claim that is made again is judged once
         self.named = False  # \delta h is one name
+        self.counted: Callable[[Any], Any] | None = None
         self.layered: Callable[[Any], Any] | None = None
         self.repeated: RepeatedIndices | None = None
+        self.single: Judge | None = None
+        self.one_example: Callable[[], Judge] | None = None  # who reads the cost as that of one example
         self.with_thresholds = any(thresholds_in(display) for display in env.displays)
+        self.assigned = assigned(env)
         self.special = special(document, env) - facts.targets
 
     def setting(
@@ -378,12 +451,18 @@ class Judge:
             ruling = self.in_cases(ruling, step, key, restricted)
         if ruling.status in ("REFUTED", "UNDECIDED"):
             ruling = self.under_premise(ruling, start.formula, step, key, restricted)
+        if ruling.status in ("REFUTED", "UNDECIDED", "NOT UNDERSTOOD") and self.one_example is not None:
+            ruling = self.of_one_example(ruling, start.formula, step, key, restricted)
         if ruling.status == "REFUTED" and self.env.differentials:
             ruling = self.with_some_fixed(ruling, start.formula, step, key, restricted)
         known = {f for f in self.env.definitions if self.env.definitions[f]}
         more = sorted((ruling.comparison.families if ruling.comparison is not None else set()) & self.special - known)
         if ruling.status == "REFUTED" and more:
             reason = f"the text supposes more of {more[0]} than is used here"
+            ruling = replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
+        again = sorted((ruling.comparison.families if ruling.comparison is not None else set()) & self.assigned)
+        if ruling.status == "REFUTED" and again:
+            reason = f"{again[0]} is assigned to, as in a program: what it is here is not followed"
             ruling = replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
         if ruling.status == "REFUTED" and ruling.comparison is not None and ruling.comparison.one_open:
             reason = (
@@ -486,6 +565,18 @@ class Judge:
         twice = Product((Number("2"), Group("(", ")", (side,))), ("",))
         more = Product((Number("3"), Group("(", ")", (side,))), ("",))
         return self.under(self.reading, twice, more, key, restricted).status != "REFUTED"
+
+    def of_one_example(
+        self, ruling: Ruling, formula: Formula, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
+    ) -> Ruling:
+        """The ruling on a formula that is true of one example, where the words speak of one."""
+        assert step.left is not None and self.one_example is not None
+        words = " ".join(text for line, text in self.document.prose if line <= formula.line)
+        if not is_spoken_of(words):
+            return ruling
+        self.single = self.single or self.one_example()
+        found = self.single.ruled(step.left, step.right, key, restricted)
+        return replace(found, conditions=(ONE_EXAMPLE, *found.conditions)) if found.status == "PROVED" else ruling
 
     def with_some_fixed(
         self, ruling: Ruling, formula: Formula, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
@@ -740,6 +831,8 @@ class Judge:
         node: Node = parse_expression(text)
         if self.named:
             node = as_names(node)
+        if self.counted is not None:
+            node = self.counted(node)
         if self.layered is not None:
             node = self.layered(node)
         if self.repeated is not None and step.chain.members:
@@ -788,6 +881,8 @@ class Judge:
             yield replace(self.reading, ties=True), THRESHOLDS
         if set(self.facts.reaches) & self.env.abstract:
             yield replace(self.reading, at_once=True), AT_ONCE
+        if self.env.abstract and any(self.env.definitions.get(f) for f in self.env.costs):
+            yield replace(self.reading, costs_apart=True), COSTS_APART
         if (alone := self._alone(*sides)) is not None:
             yield replace(self.reading, numbers=frozenset({alone})), f"{alone} is a number here"
 

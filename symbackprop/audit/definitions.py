@@ -113,6 +113,7 @@ class Environment:
     index_letters: set[str] = field(default_factory=set)
     transposed: set[str] = field(default_factory=set)
     indexed_vectors: set[str] = field(default_factory=set)
+    listed_vectors: set[str] = field(default_factory=set)  # with several indices, \phi_{s,a}
     used_names: set[str] = field(default_factory=set)
     stated: dict[tuple[int, int], tuple[str, set[str]]] = field(default_factory=dict)
     spoken: tuple[Link, ...] = ()
@@ -248,9 +249,11 @@ def _beside_rows(env: Environment) -> None:
             if one is None or two is None or operator not in ("", "cdot") or not one.transposed or two.transposed:
                 continue
             vector = one.family[-1:].islower() or one.family.split("_")[0][-1:].islower()
-            once = len(two.components) == 1 and env.habits.arity[two.family] == 1 and two.layer is None
+            each = 0 < len(two.components) == env.habits.arity[two.family] and two.layer is None
+            once = each and (len(two.components) == 1 or not one.components)
             if vector and once and (len(one.components) <= 1):
                 env.indexed_vectors.add(two.family)
+                env.listed_vectors |= {two.family} if len(two.components) > 1 else set()
 
 
 def stripped(env: Environment, node: Node) -> str | None:
@@ -395,6 +398,19 @@ def _is_update(env: Environment, head: Head, right: Node, sign: str) -> bool:
         if first is not None and first.mention == own:
             return True
     return sign in (":=", "+=", "-=") and head.mention.family in mentions_in(env, right)
+
+
+def assigned(env: Environment) -> set[str]:
+    """Quantities that nothing defines but g <- ..., steps of a program; W <- W - ... leaves W what it was."""
+    found = set()
+    for display in env.displays:
+        for link in links(display):
+            head = env.head(link.left) if link.left is not None and link.relation.sign == "←" else None
+            first = link.right.terms[0] if isinstance(link.right, Terms) else None
+            own = env.head(first) if first is not None else None
+            if head is not None and not (own is not None and own.mention == head.mention):
+                found.add(head.mention.family)
+    return {family for family in found if not env.definitions.get(family)}
 
 
 def _definitions(env: Environment) -> None:

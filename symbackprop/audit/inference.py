@@ -352,7 +352,9 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
     for family in used:
         arity = env.habits.arity[family]
         if arity:
-            facts.ranks[family] = arity + (family in env.indexed_vectors and arity == 1)
+            facts.ranks[family] = arity + (
+                family in env.indexed_vectors and (arity == 1 or family in env.listed_vectors)
+            )
             facts.sure.add(family)
         elif family.endswith("^2") and env.habits.arity[family[:-2]]:
             facts.ranks[family] = env.habits.arity[family[:-2]]

@@ -343,6 +343,8 @@ def open_ends(elab: Elaborator) -> tuple[Instance, ...]:
         covered = all(t in last or any(elab.depends(m, t) for m in last) for t in targets)
         last = last if covered else [m for m in last if m not in targets]
         members = last or [m for m in members if m in targets or not _written_out(elab, m)]
+        if elab.reading.costs_apart:
+            members = [m for m in members if m in targets or elab.instances[m].family not in env.costs]
         found += _maximal(elab, members)
     return tuple(dict.fromkeys(elab.instances[t] for t in found))
 

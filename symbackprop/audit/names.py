@@ -113,7 +113,7 @@ class Habits:
     Args:
         layer_letters: letters that number layers.
         layered: families whose superscripts number layers; `low_layered` those whose subscripts do.
-        sampled: families whose superscripts in brackets count examples.
+        sampled: families whose superscripts in brackets count examples; `round_sampled` those in round brackets.
         arity: by family, how many entries are written below at most.
         numbered: families with an entry written as a number though others are letters: its numbers are entries.
     """
@@ -123,6 +123,7 @@ class Habits:
     bare_layered: set[str] = field(default_factory=set)
     low_layered: set[str] = field(default_factory=set)
     sampled: set[str] = field(default_factory=set)
+    round_sampled: set[str] = field(default_factory=set)
     arity: Counter[str] = field(default_factory=Counter)
     numbered: set[str] = field(default_factory=set)
     variables: set[str] = field(default_factory=set)
@@ -178,6 +179,9 @@ class Names:
         family, components, layer = start.family, list(start.components), start.layer
         names: list[str] = []
         for place, item in enumerate(items):
+            if isinstance(item, Number) and names and self._goes_on(script, place):
+                names[-1] += item.text
+                continue
             read = layer_of(item)
             letters = self.habits.layer_letters
             if read is not None and read.base in letters and layer is None and family in self.habits.low_layered:
@@ -204,6 +208,15 @@ class Names:
         if names:
             family = f"{family}_{','.join(names)}"
         return replace(start, family=family, components=tuple(components), layer=layer)
+
+    def _goes_on(self, script: Script, place: int) -> bool:
+        """True for the 1 of out_{h1}: h is no index, and the number goes on with the name."""
+        before = script.items[place - 1] if 0 < place < len(script.items) else None
+        return isinstance(before, Symbol) and script.separators[place - 1 : place] == ("",) and self.names_only(before)
+
+    def _is_square(self, item: Node, family: str) -> bool:
+        """True for the [2] of a^{[2](i)}, in a document that counts the examples of a in round brackets."""
+        return isinstance(item, Group) and item.opening == "[" and family in self.habits.round_sampled
 
     def names_only(self, item: Node) -> bool:
         """True for a subscript that makes another name and is no index: J_\\lambda, W_{out}, b_h."""
@@ -238,7 +251,7 @@ class Names:
                 if found.layer is None and read is not None and (
                     read.base in self.habits.layer_letters
                     or (family in self.habits.layered)
-                    or (number and family not in self.habits.sampled)
+                    or (number and (family not in self.habits.sampled or self._is_square(item, family)))
                 ):  # fmt: skip
                     found = replace(found, layer=read)
                     continue
@@ -268,6 +281,7 @@ def survey(displays: Iterable[Display]) -> Habits:
     nodes = [n for d in trees for n in walk(d)]
     _letters(nodes, habits)
     plain = Names(habits)
+    habits.layer_letters |= _following(nodes, plain) - habits.bound
     shifted: dict[str, set[str]] = defaultdict(set)
     for node in nodes:
         if not isinstance(node, Scripts):
@@ -287,6 +301,8 @@ def survey(displays: Iterable[Display]) -> Habits:
                         habits.bare_layered.add(family)
                 elif bracketed and read.offset == 0 and len(read.base) == 1 and read.base.islower():
                     habits.sampled.add(family)
+                    if isinstance(item, Group) and item.opening == "(":
+                        habits.round_sampled.add(family)
         if node.below is not None:
             for item in node.below.items:
                 read = layer_of(item)
@@ -307,6 +323,19 @@ def survey(displays: Iterable[Display]) -> Habits:
                 habits.low_numbers.add(_family(node, plain) or "")
     habits.numbered -= habits.low_numbers
     return habits
+
+
+def _following(nodes: Sequence[object], names: Names) -> set[str]:
+    """The k of h^{(k)} beside h^{(k-1)}, or W^{(k)} beside it: what has a neighbour is a layer, and no example."""
+    above: dict[int, set[str]] = {0: set(), 1: set()}
+    for node in nodes:
+        if not isinstance(node, Scripts) or node.above is None or _family(node, names) is None:
+            continue
+        for item in node.above.items:
+            read = layer_of(item) if isinstance(item, Group) and item.opening in "([" else None
+            if read is not None and len(read.base) == 1 and read.base.islower():
+                above[min(abs(read.offset), 1)].add(read.base)
+    return above[0] & above[1]
 
 
 def _has_low_number(base: Node) -> bool:
@@ -354,6 +383,7 @@ def _letters(nodes: Sequence[object], habits: Habits) -> None:
                 rest = [f for f in members if not isinstance(f, Symbol | Number | Terms)]
                 habits.variables |= whole if rest else set()
     habits.bound |= _contracted(nodes)
+    habits.bound |= _in_their_place(nodes, habits)
     habits.variables &= VARIABLE_LETTERS | {"c"}
     habits.variables |= _gates(nodes)
     habits.variables |= _names_of_costs(nodes)
@@ -373,6 +403,24 @@ def _contracted(nodes: Sequence[object]) -> set[str]:
         beside = [names for names in letters if names & INDEX_LETTERS and len(names) == 2]
         for one, two in itertools.combinations(beside, 2):
             found |= {name for name in one & two if len(name) == 1 and name.islower()}
+    return found
+
+
+def _in_their_place(nodes: Sequence[object], habits: Habits) -> set[str]:
+    """The a of H_a, where a sum runs over the b of H_b: what stands in the place of an index is one."""
+    places: dict[tuple[str, int, int], set[str]] = defaultdict(set)
+    for node in nodes:
+        if isinstance(node, Scripts) and isinstance(node.base, Symbol) and node.below is not None:
+            for place, item in enumerate(node.below.items):
+                if isinstance(item, Symbol) and len(item.name) == 1 and item.name.islower() and not item.accents:
+                    places[bare_name(node.base), len(node.below.items), place].add(item.name)
+    found: set[str] = set()
+    grown = True
+    while grown:
+        met = [letters for letters in places.values() if letters & (habits.bound | found)]
+        added = set().union(*met) - habits.bound - found - habits.variables
+        found |= added
+        grown = bool(added)
     return found
 
 

@@ -1,0 +1,164 @@
+"""Styles of real documents: letters that change from section to section, layers, arguments and names as authors write them."""
+
+import pytest
+
+from symbackprop.audit.audit import Audit, audit
+
+
+def judged(text: str) -> Audit:
+    return audit(text, "md")
+
+
+def statuses(text: str) -> list[str]:
+    return [j.status for j in judged(text).judgements if j.status not in ("DEFINITION", "NOTATION")]
+
+
+def test_letters_mean_in_a_section_what_it_says_itself():
+    text = r"""
+# One dimension
+$$y_i = \sum_{k=0}^{K-1} w_k x_{i+k} + b$$
+With $\delta_i = \frac{\partial L}{\partial y_i}$,
+$$\frac{\partial L}{\partial w_k} = \sum_i \delta_i x_{i+k}$$
+$$\frac{\partial L}{\partial w_k} = \sum_i \delta_i x_{i-k}$$
+# Two
+$$z_{i,j} = \sum_m \sum_n w_{m,n} a_{i+m, j+n}$$
+$$\frac{\partial L}{\partial w_{m,n}} = \sum_i \sum_j \frac{\partial L}{\partial z_{i,j}} a_{i+m,j+n}$$
+"""
+    assert statuses(text) == ["PROVED", "REFUTED", "PROVED"]
+    assert any("what these lines say alone" in told for told in judged(text).assumptions)
+
+
+def test_a_section_that_speaks_of_another_is_not_read_alone():
+    text = r"""
+# The layer
+$$z_i = \sum_j w_{ij} x_j$$
+$$a_i = \sigma(z_i)$$
+# The cost
+$$E = \sum_i a_i^2$$
+$$\frac{\partial E}{\partial w_{ij}} = 2 a_i x_j$$
+"""
+    assert statuses(text) == ["REFUTED"]
+
+
+def test_a_vector_in_one_function_and_data_in_another():
+    text = r"""
+Let $f(x) = \frac12 x^\top A x + b^\top x$.
+$$\nabla f(x) = \frac12 (A + A^\top) x + b$$
+$$\nabla f(x) = A x - b$$
+$$F(w) = \sum_i \log(1 + \exp(-y_i w^\top x_i))$$
+"""
+    assert statuses(text) == ["PROVED", "REFUTED"]
+
+
+@pytest.mark.parametrize("bar", ["|", r"\mid "])
+def test_arguments_over_which_sums_run_are_indices(bar):
+    text = r"""
+$$\pi_\theta(a|s) = \frac{e^{\theta^T\phi(s,a)}}{\sum_b e^{\theta^T\phi(s,b)}}$$
+$$\nabla_\theta \log \pi_\theta(a|s) = \phi(s,a) - \sum_b \pi_\theta(b|s) \phi(s,b)$$
+$$\nabla_\theta \log \pi_\theta(a|s) = \phi(s,a) + \sum_b \pi_\theta(b|s) \phi(s,b)$$
+"""
+    assert statuses(text.replace("|", bar)) == ["PROVED", "REFUTED"]
+
+
+def test_what_stands_in_the_place_of_an_index_is_one():
+    text = r"""
+$$\pi_a = \frac{e^{H_a}}{\sum_{b=1}^k e^{H_b}}$$
+$$\frac{\partial \pi_x}{\partial H_a} = \pi_x (\mathbb{1}_{a=x} - \pi_a)$$
+$$\frac{\partial \pi_x}{\partial H_a} = \pi_x (\mathbb{1}_{a=x} - \pi_x)$$
+"""
+    assert statuses(text) == ["PROVED", "REFUTED"]
+
+
+def test_a_letter_with_a_number_is_a_name():
+    text = r"""
+$$net_{o1} = w_5 \cdot out_{h1} + w_6 \cdot out_{h2} + b_2, \quad out_{o1} = \frac{1}{1+e^{-net_{o1}}}$$
+$$\frac{\partial out_{o1}}{\partial net_{o1}} = out_{o1}(1 - out_{o1}), \quad \frac{\partial net_{o1}}{\partial w_5} = out_{h1}$$
+$$\frac{\partial net_{o1}}{\partial w_5} = w_5$$
+"""
+    assert statuses(text) == ["PROVED", "PROVED", "REFUTED"]
+
+
+def test_layers_may_be_called_k():
+    text = r"""
+$$a^{(k)} = b^{(k)} + W^{(k)} h^{(k-1)}, \quad h^{(k)} = f(a^{(k)})$$
+$$\nabla_{W^{(k)}} J = (\nabla_{a^{(k)}} J) h^{(k-1)\top}$$
+$$\nabla_{h^{(k-1)}} J = W^{(k)} \nabla_{a^{(k)}} J$$
+"""
+    assert statuses(text) == ["PROVED", "REFUTED"]
+
+
+def test_what_a_program_assigns_to_is_not_refuted():
+    text = r"""
+$$a^{(k)} = b^{(k)} + W^{(k)} h^{(k-1)}, \quad h^{(k)} = f(a^{(k)})$$
+$$g \leftarrow g \odot f'(a^{(k)})$$
+$$\nabla_{b^{(k)}} J = g$$
+"""
+    assert statuses(text) == ["UNDECIDED"]
+
+
+def test_layers_in_square_brackets_beside_examples_in_round_ones():
+    text = r"""
+$$J = -\frac1m \sum_{i=1}^m \left( y^{(i)} \log a^{[2](i)} + (1-y^{(i)}) \log(1 - a^{[2](i)}) \right)$$
+$$z^{[2](i)} = W^{[2]} a^{[1](i)} + b^{[2]}, \quad a^{[2](i)} = \sigma(z^{[2](i)})$$
+where $\sigma$ is the sigmoid.
+$$\frac{\partial J}{\partial z^{[2](i)}} = \frac1m (a^{[2](i)} - y^{(i)})$$
+$$\frac{\partial J}{\partial z^{[2](i)}} = a^{[2](i)} - y^{(i)}$$
+"""
+    assert statuses(text) == ["PROVED", "REFUTED"]
+
+
+COST = r"""
+$$h_\theta(x) = \theta^T x$$
+$$J(\theta) = \frac{1}{2m} \sum_{i=1}^m (h_\theta(x^{(i)}) - y^{(i)})^2 + \frac{\lambda}{2m} \sum_j \theta_j^2$$
+WORDS
+$$\frac{\partial J}{\partial \theta_j} = (h_\theta(x) - y) x_j$$
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("For a single example $(x, y)$, without regularization,", "PROVED IF"),
+        ("For a single example we would go on. Over all examples", "REFUTED"),
+        ("Hence", "REFUTED"),
+    ],
+)
+def test_the_cost_of_one_example_is_meant_where_the_words_say_so(words, status):
+    assert statuses(COST.replace("WORDS", words)) == [status]
+
+
+def test_a_cost_that_is_only_named_may_be_made_of_another():
+    text = r"""
+$$D = -\frac12 \sum_j (1 + \log \sigma_j^2 - \mu_j^2 - \sigma_j^2), \quad z_j = \mu_j + \sigma_j \epsilon_j$$
+$$\frac{\partial D}{\partial \mu_j} = \mu_j$$
+$$\frac{\partial L}{\partial \sigma_j} = \frac{\partial L}{\partial z_j} \epsilon_j$$
+"""
+    assert statuses(text) == ["PROVED", "PROVED IF"]
+
+
+def test_entries_of_the_identity_and_lists_of_arguments():
+    text = r"""
+$$y_{nk} = \frac{\exp(a_{nk})}{\sum_j \exp(a_{nj})}, \quad a_{nk} = \mathbf{w}_k^T \phi_n$$
+$$\frac{\partial y_{nk}}{\partial a_{nj}} = y_{nk} (I_{kj} - y_{nj})$$
+$$E(\mathbf{w}_1, \ldots, \mathbf{w}_K) = -\sum_n \sum_k t_{nk} \ln y_{nk}$$
+with $\sum_k t_{nk} = 1$.
+$$\nabla_{\mathbf{w}_j} E(\mathbf{w}_1, \ldots, \mathbf{w}_K) = \sum_n (y_{nj} - t_{nj}) \phi_n$$
+$$\nabla_{\mathbf{w}_j} E(\mathbf{w}_1, \ldots, \mathbf{w}_K) = \sum_n (t_{nj} - y_{nj}) \phi_n$$
+"""
+    assert statuses(text) == ["PROVED", "PROVED", "REFUTED"]
+
+
+def test_a_factorial_of_data_is_a_number():
+    text = r"$$\ell = \sum_i (y_i \beta x_i - e^{\beta x_i} - \log y_i!)$$ $$\frac{\partial \ell}{\partial \beta} = \sum_i (y_i - e^{\beta x_i}) x_i$$"
+    assert statuses(text) == ["PROVED"]
+
+
+def test_a_row_that_goes_on_leaves_the_cost_what_it_is():
+    text = r"""
+\begin{align}
+J &= \frac{1}{m} \sum_{i=1}^m (w x^{(i)} - y^{(i)})^2 \\
+\frac{\partial J}{\partial w} &= 2 (w x - y) x \\
+&= 2 x (w x - y)
+\end{align}
+"""
+    assert statuses(text)[1] == "PROVED"
