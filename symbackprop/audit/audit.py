@@ -94,6 +94,7 @@ FACTORS = tuple(
 DERIVED = r"\b(?:derivative|differentiat|slope|chain rule|product rule|quotient rule)"
 AT_ONCE = "the cost depends on no other time"
 COSTS_APART = "no cost is made of another"
+APART = r"\\notin|negative sampl|\bnegatives?\b|\bdistinct from\b|\bother than\b"
 EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
 
 
@@ -196,8 +197,9 @@ def audit(
     found = Audit(document, [], {}, [])
     found.assumptions += [told for meaning in supposed if (told := meaning.told)]
 
-    def judge_of(shown: Sequence[Display], words: Document) -> Judge:
-        env = whole if shown is displays else environment(shown, survey(shown), spoken, changes is not None)
+    def judge_of(shown: Sequence[Display], words: Document, by_place: bool = True) -> Judge:
+        usual = shown is displays and by_place
+        env = whole if usual else environment(shown, survey(shown, by_place), spoken, changes is not None)
         facts, lengths, reading = infer(words, env)
         if layered is not None:
             facts.assumptions.append("letters of units stand for layers that follow each other")
@@ -217,6 +219,8 @@ def audit(
         single = for_one_example(env, shown)
         if single is not None:
             judge.one_example = functools.partial(judge_of, single, _words_first(document, part))
+        if env.habits.placed:
+            judge.singled_out = functools.partial(judge_of, shown, _words_first(document, part), by_place=False)
         judged: list[Judgement] = []
         for f in range(part.first, part.end):
             try:
@@ -353,6 +357,8 @@ class Judge:
         self.layered: Callable[[Any], Any] | None = None
         self.repeated: RepeatedIndices | None = None
         self.single: Judge | None = None
+        self.named_apart: Judge | None = None
+        self.singled_out: Callable[[], Judge] | None = None  # who reads u_o as another quantity than the u_k
         self.one_example: Callable[[], Judge] | None = None  # who reads the cost as that of one example
         self.with_thresholds = any(thresholds_in(display) for display in env.displays)
         self.assigned = assigned(env)
@@ -453,6 +459,8 @@ class Judge:
             ruling = self.under_premise(ruling, start.formula, step, key, restricted)
         if ruling.status in ("REFUTED", "UNDECIDED", "NOT UNDERSTOOD") and self.one_example is not None:
             ruling = self.of_one_example(ruling, start.formula, step, key, restricted)
+        if ruling.status in ("REFUTED", "UNDECIDED", "NOT UNDERSTOOD") and self.singled_out is not None:
+            ruling = self.with_singles_apart(ruling, step, key, restricted)
         if ruling.status == "REFUTED" and self.env.differentials:
             ruling = self.with_some_fixed(ruling, start.formula, step, key, restricted)
         known = {f for f in self.env.definitions if self.env.definitions[f]}
@@ -577,6 +585,35 @@ class Judge:
         self.single = self.single or self.one_example()
         found = self.single.ruled(step.left, step.right, key, restricted)
         return replace(found, conditions=(ONE_EXAMPLE, *found.conditions)) if found.status == "PROVED" else ruling
+
+    def with_singles_apart(
+        self, ruling: Ruling, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
+    ) -> Ruling:
+        """The ruling on a formula that is true where u_o is none of the u_k that are summed over.
+
+        In a softmax it is one of them, among negative samples it is not: without words for it nothing is decided.
+        """
+        assert step.left is not None and self.singled_out is not None
+        own = mentions_in(self.env, step.left) | mentions_in(self.env, step.right)
+        single = sorted(f"{family}_{letter}" for family, letter in self._singles() if family in own)
+        if not single:
+            return ruling
+        self.named_apart = self.named_apart or self.singled_out()
+        found = self.named_apart.ruled(step.left, step.right, key, restricted)
+        if found.status != "PROVED":
+            return ruling
+        words = f"{' and '.join(single)} {'is' if len(single) == 1 else 'are'} none of those that are summed over"
+        if re.search(APART, " ".join(text for _, text in self.document.prose), re.I):
+            return replace(found, conditions=(words, *found.conditions))
+        return replace(ruling, status="UNDECIDED", reason=f"true if {words}, which is not said", counterexample=None)
+
+    def _singles(self) -> set[tuple[str, str]]:
+        """The families of which single entries stand beside sums over others, with the letters of these entries."""
+        mentions = (self.env.names.mention(n) for d in self.env.displays for n in walk(d) if isinstance(n, Scripts))
+        return {
+            (m.family, c.name) for m in mentions if m is not None and len(m.components) == 1
+            for c in m.components if isinstance(c, Symbol) and c.name in self.env.habits.placed
+        }  # fmt: skip
 
     def with_some_fixed(
         self, ruling: Ruling, formula: Formula, step: Link, key: tuple[int, int], restricted: tuple[str, ...]

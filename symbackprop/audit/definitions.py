@@ -518,7 +518,7 @@ def _definitions(env: Environment) -> None:
                 continue
             if first is not None and first != place and not slope:
                 continue  # elsewhere the document says that this is a derivative: here it is a claim
-            definition = Definition(head, link.right, place, slope)
+            definition = Definition(head, _formula(env, display, k), place, slope)
             env.definitions[mention.family].append(definition)
             env.roles[place] = "DEFINITION"
             taken[mention.family, mention.layer, number, slope] = definition
@@ -618,6 +618,17 @@ def _stated_places(env: Environment, family: str) -> list[Node]:
                 found.setdefault(layer, part)
     layered = [node for layer, node in found.items() if layer is not None]
     return layered or list(found.values())
+
+
+def _formula(env: Environment, display: Display, k: int) -> Node:
+    """What the link defines its head as: of y = P(O = o | C = c) = exp(...) / ... the formula behind the name."""
+    steps = links(display)
+    link = steps[k]
+    if k + 1 < len(steps) and _only_names(env, link.right):
+        following = steps[k + 1]
+        if (following.row, following.link) == (link.row, link.link + 1) and following.left == link.right:
+            return following.right
+    return link.right
 
 
 def _only_names(env: Environment, right: Node) -> bool:

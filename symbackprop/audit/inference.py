@@ -371,7 +371,7 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
             or family in env.abstract
             or (family in SCALARS - defined and family not in env.transposed | env.denominators)
             or family in env.bounds
-            or not arrays
+            or (not arrays and not _of_an_entry(env, family))
         ):
             facts.ranks[family] = 0
         elif env.definitions.get(family):
@@ -395,6 +395,21 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
         for family, known in env.definitions.items():
             if any(mentions_in(env, d.right) <= facts.sure | set(env.functions) for d in known):
                 facts.sure.add(family)
+
+
+def _of_an_entry(env: Environment, family: str) -> bool:
+    """True for L = -\\log p_c: it is one for each c."""
+    for d in env.definitions.get(family, ()):
+        nodes = list(walk(d.right))
+        mentions = [m for n in nodes if isinstance(n, Scripts) and (m := env.names.mention(n)) is not None]
+        letters = {c.name for m in mentions for c in m.components if isinstance(c, Symbol)}
+        if (
+            d.head.mention == Mention(family)
+            and not d.slope
+            and letters - env.habits.bound | letters & env.habits.placed
+        ):
+            return True
+    return False
 
 
 def _adds_up(env: Environment, family: str) -> bool:

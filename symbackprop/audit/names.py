@@ -115,6 +115,7 @@ class Habits:
         layered: families whose superscripts number layers; `low_layered` those whose subscripts do.
         sampled: families whose superscripts in brackets count examples; `round_sampled` those in round brackets.
         arity: by family, how many entries are written below at most.
+        placed: letters that are indices because they stand in the place of one.
         numbered: families with an entry written as a number though others are letters: its numbers are entries.
     """
 
@@ -129,6 +130,7 @@ class Habits:
     variables: set[str] = field(default_factory=set)
     bound: set[str] = field(default_factory=set)
     low_numbers: set[str] = field(default_factory=set)
+    placed: set[str] = field(default_factory=set)
 
 
 class Names:
@@ -274,12 +276,16 @@ def _word(item: Node) -> str:
     )  # fmt: skip
 
 
-def survey(displays: Iterable[Display]) -> Habits:
-    """How the scripts of a document are used."""
+def survey(displays: Iterable[Display], by_place: bool = True) -> Habits:
+    """How the scripts of a document are used.
+
+    Args:
+        by_place: what stands in the place of an index is one: the o of u_o beside a sum over the k of u_k.
+    """
     habits = Habits()
     trees = list(displays)
     nodes = [n for d in trees for n in walk(d)]
-    _letters(nodes, habits)
+    _letters(nodes, habits, by_place)
     plain = Names(habits)
     habits.layer_letters |= _following(nodes, plain) - habits.bound
     shifted: dict[str, set[str]] = defaultdict(set)
@@ -360,7 +366,7 @@ def _family(node: Scripts, names: Names) -> str | None:
                 return None
 
 
-def _letters(nodes: Sequence[object], habits: Habits) -> None:
+def _letters(nodes: Sequence[object], habits: Habits, by_place: bool) -> None:
     """Letters that sums bind, and those that stand as factors or terms by themselves."""
     for node in nodes:
         match node:
@@ -383,10 +389,13 @@ def _letters(nodes: Sequence[object], habits: Habits) -> None:
                 rest = [f for f in members if not isinstance(f, Symbol | Number | Terms)]
                 habits.variables |= whole if rest else set()
     habits.bound |= _contracted(nodes)
-    habits.bound |= _in_their_place(nodes, habits)
+    if by_place:
+        habits.placed = _in_their_place(nodes, habits)
+        habits.bound |= habits.placed
     habits.variables &= VARIABLE_LETTERS | {"c"}
     habits.variables |= _gates(nodes)
     habits.variables |= _names_of_costs(nodes)
+    habits.variables |= _labels(nodes, habits)
     habits.variables -= habits.bound
 
 
@@ -422,6 +431,27 @@ def _in_their_place(nodes: Sequence[object], habits: Habits) -> set[str]:
         found |= added
         grown = bool(added)
     return found
+
+
+def _labels(nodes: Sequence[object], habits: Habits) -> set[str]:
+    """The c of y_o = exp(u_o^T v_c) / ...: an index would stand on the left side as well."""
+    left: set[str] = set()
+    right: set[str] = set()
+    for node in nodes:
+        if not isinstance(node, Chain) or not node.relations:
+            continue
+        head, *rest = node.members
+        mine = _letters_below(head) if isinstance(head, Scripts) else set()
+        left |= mine
+        if mine and not any(isinstance(n, Derivative) for m in rest for n in walk(m)):
+            right |= {name for member in rest for name in _letters_below(member)}
+    return right - left - habits.bound - habits.layer_letters
+
+
+def _letters_below(node: Node) -> set[str]:
+    """The letters that stand below others, each by itself."""
+    scripts = (n.below.items for n in walk(node) if isinstance(n, Scripts) and n.below is not None)
+    return {i.name for items in scripts if len(items) == 1 for i in items if isinstance(i, Symbol) and len(i.name) == 1}
 
 
 def _names_of_costs(nodes: Sequence[object]) -> set[str]:

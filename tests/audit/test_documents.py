@@ -162,3 +162,37 @@ J &= \frac{1}{m} \sum_{i=1}^m (w x^{(i)} - y^{(i)})^2 \\
 \end{align}
 """
     assert statuses(text)[1] == "PROVED"
+
+
+NEGATIVE = r"""
+WORDS
+$$J = -\log(\sigma(u_o^\top v_c)) - \sum_{k=1}^K \log(\sigma(-u_k^\top v_c))$$
+with $\sigma$ the sigmoid function.
+$$\frac{\partial J}{\partial u_o} = (\sigma(u_o^\top v_c) - 1) v_c$$
+$$\frac{\partial J}{\partial u_o} = (1 - \sigma(u_o^\top v_c)) v_c$$
+"""
+
+
+@pytest.mark.parametrize(("words", "status"), [("With negative samples", "PROVED IF"), ("With", "UNDECIDED")])
+def test_a_single_entry_beside_a_sum_over_others(words, status):
+    assert statuses(NEGATIVE.replace("WORDS", words)) == [status, "REFUTED"]
+
+
+def test_a_letter_on_the_right_of_a_definition_alone_is_a_label():
+    text = r"""
+$$\hat{y}_o = P(O = o | C = c) = \frac{\exp(u_o^\top v_c)}{\sum_w \exp(u_w^\top v_c)}$$
+$J = -\sum_w y_w \log \hat{y}_w$ with a one-hot vector $y$.
+$$\frac{\partial J}{\partial v_c} = \sum_w (\hat{y}_w - y_w) u_w$$
+$$\frac{\partial J}{\partial u_w} = (\hat{y}_w - y_w) u_w$$
+"""
+    assert statuses(text) == ["PROVED", "REFUTED"]
+
+
+def test_the_cost_of_one_entry_is_one_for_each():
+    text = r"""
+$$p_c = \frac{e^{z_c}}{\sum_k e^{z_k}}, \quad L = -\log p_c$$
+$$\frac{\partial L}{\partial z_k} = p_k - \delta_{kc}$$
+$$\frac{\partial L}{\partial z_k} = p_k$$
+$$\frac{\partial L}{\partial z_c} = p_c - 1$$
+"""
+    assert statuses(text) == ["PROVED", "REFUTED", "PROVED"]
