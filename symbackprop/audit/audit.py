@@ -197,7 +197,7 @@ def audit(
     found = Audit(document, [], {}, [])
     found.assumptions += [told for meaning in supposed if (told := meaning.told)]
 
-    def judge_of(shown: Sequence[Display], words: Document, by_place: bool = True) -> Judge:
+    def judge_of(shown: Sequence[Display], words: Document, by_place: bool = True, others: bool = True) -> Judge:
         usual = shown is displays and by_place
         env = whole if usual else environment(shown, survey(shown, by_place), spoken, changes is not None)
         facts, lengths, reading = infer(words, env)
@@ -210,17 +210,16 @@ def audit(
         judge.named, judge.counted, judge.layered, judge.repeated = named, counted, layered, repeated
         if changes is not None:
             facts.assumptions.append("dJ is the total differential of J")
+        if others and (single := for_one_example(env, shown)) is not None:
+            judge.one_example = functools.partial(judge_of, single, words, others=False)
+        if others and env.habits.placed:
+            judge.singled_out = functools.partial(judge_of, shown, words, by_place=False, others=False)
         return judge
 
     for part in divided:
         shown = displays if len(divided) == 1 else seen_from(part, divided, displays, whole)
         judge = judge_of(shown, _words_first(document, part))
         env, facts, reading = judge.env, judge.facts, judge.reading
-        single = for_one_example(env, shown)
-        if single is not None:
-            judge.one_example = functools.partial(judge_of, single, _words_first(document, part))
-        if env.habits.placed:
-            judge.singled_out = functools.partial(judge_of, shown, _words_first(document, part), by_place=False)
         judged: list[Judgement] = []
         for f in range(part.first, part.end):
             try:

@@ -47,7 +47,8 @@ def _connected(env: Environment, pieces: list[list[int]]) -> list[frozenset[int]
     found: dict[int, set[int]] = {}
     for n, piece in enumerate(pieces):
         found.setdefault(root(n), set()).update(piece)
-    return [frozenset(g) for g in found.values() if len(found) > 1 and _defined(env, g)]
+    speaking = [g for g in found.values() if any(links(env.displays[f]) for f in g)]
+    return [frozenset(g) for g in speaking if len(speaking) > 1 and _defined(env, g)]
 
 
 def alone(document: Document, env: Environment, group: frozenset[int]) -> tuple[Display, ...]:
