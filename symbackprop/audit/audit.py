@@ -71,6 +71,7 @@ from symbackprop.audit.tree import (
     NotUnderstood,
     Number,
     Product,
+    Relation,
     Script,
     Scripts,
     Symbol,
@@ -201,6 +202,10 @@ def audit(
         usual = shown is displays and by_place
         env = whole if usual else environment(shown, survey(shown, by_place), spoken, changes is not None)
         facts, lengths, reading = infer(words, env)
+        if facts.guessed and others:  # b_1 may be a vector where b_2 is a number
+            apart = environment(shown, survey(shown, by_place, True), spoken, changes is not None)
+            if apart.habits.named_by_number and not (better := infer(words, apart))[0].guessed:
+                env, (facts, lengths, reading) = apart, better
         if layered is not None:
             facts.assumptions.append("letters of units stand for layers that follow each other")
         if repeated is not None:
@@ -441,6 +446,8 @@ class Judge:
         broken = next((n for s in (step.left, step.right) for n in walk(s) if isinstance(n, NotUnderstood)), None)
         if broken is not None:
             return replace(start, reason=broken.reason)
+        if self.names_operator(step.left, step.right):
+            return replace(start, status="NOTATION", reason="an operator is named")
         if supposes(self.env, start.formula, step):
             return replace(start, status="NOTATION", reason="what the text supposes")
         if worked() > self.clock.until:
@@ -534,6 +541,12 @@ class Judge:
             if found.status == "PROVED" and len(said.sure) > 1 and self._never(step.left, key, restricted):
                 return replace(found, status="UNDECIDED", reason=f"it is said to hold if {' and '.join(words)}: never")
             return replace(found, conditions=(*words, *found.conditions)) if found.status == "PROVED" else found
+        if ruling.status == "REFUTED" and (two := self._two_of_a_pair(step.left)) is not None:
+            self.cases = (two,)
+            found = self.ruled(step.left, step.right, key, restricted)
+            self.cases = ()
+            if found.status == "PROVED":
+                return replace(found, conditions=(in_words(two), *found.conditions))
         for together in said.possible if ruling.status == "REFUTED" else ():
             self.cases = together
             found = self.ruled(step.left, step.right, key, restricted)
@@ -542,6 +555,16 @@ class Judge:
                 reason = f"true if {' and '.join(map(in_words, together))}: it is not clear whether the words say so"
                 return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
         return ruling
+
+    def _two_of_a_pair(self, left: Node) -> Chain | None:
+        """i != j, where a quantity of a pair, C_{ij}, is differentiated by one of a single one, s_i."""
+        if not isinstance(left, Derivative) or left.of is None or len(left.by) != 1:
+            return None
+        of, by = self.env.names.mention(left.of), self.env.names.mention(left.by[0])
+        match of.components if of is not None else (), by.components if by is not None else ():
+            case (Symbol() as one, Symbol() as two), (letter,) if one != two and letter in (one, two):
+                return Chain((one, two), (Relation("≠"),))
+        return None
 
     def under_premise(
         self, ruling: Ruling, formula: Formula, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
@@ -698,6 +721,14 @@ class Judge:
             return False
         other = self.under(layout.other(self.reading), step.left, step.right, judgement.place)
         return other.status in ("REFUTED", "NOT UNDERSTOOD")
+
+    def names_operator(self, left: Node, right: Node) -> bool:
+        """True for D_j S_i = dS_i/da_j, where nothing else is said of D."""
+        match left, right:
+            case Product((first, of), ("",)), Derivative(of=whole) if of == whole:
+                mention = self.env.names.mention(first)
+                return mention is not None and not self.env.definitions.get(mention.family)
+        return False
 
     def said_positive(self, formula: Formula, step: Link) -> tuple[str, ...]:
         """The indices that the text before a formula, or the formula itself, says begin with 1: for j >= 1."""
@@ -942,7 +973,9 @@ class Judge:
             if error.hint == "shape" and sure:
                 return Ruling("REFUTED", f"the shapes do not fit: {error}")
             return Ruling("NOT UNDERSTOOD", str(error))
-        except (NotRead, SymbackpropError, RecursionError) as error:
+        except RecursionError:
+            return Ruling("NOT UNDERSTOOD", "its definitions lead into each other too deeply")
+        except (NotRead, SymbackpropError) as error:
             return Ruling("NOT UNDERSTOOD", getattr(error, "what", str(error)))
         ruling = decided(found)
         if ruling.status == "REFUTED" and self.facts.guessed and not (self._sure(left) and self._sure(right)):

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from symbackprop.audit.arrays import Misfit, NotRead
 from symbackprop.audit.definitions import Definition, Environment, Head, mentions_in, nodes
-from symbackprop.audit.elaborate import Elaborator
+from symbackprop.audit.elaborate import NAMED, Elaborator
 from symbackprop.audit.extraction import Document
 from symbackprop.audit.grammar import parse_expression
 from symbackprop.audit.layout import said
@@ -378,7 +378,8 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
             continue
         else:
             facts.ranks[family] = _likely(family, env)
-            loose.append(family)
+            if not _is_no_quantity(env, family):
+                loose.append(family)
     fit = _Fit(env, facts, reading)
     best = fit.choose(loose)
     if fit.misfits(best):
@@ -395,6 +396,13 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
         for family, known in env.definitions.items():
             if any(mentions_in(env, d.right) <= facts.sure | set(env.functions) for d in known):
                 facts.sure.add(family)
+
+
+def _is_no_quantity(env: Environment, family: str) -> bool:
+    """True for the b of b_1 where b_1 is a name, for the space R, a transpose, and a function that is known by name."""
+    letter = family.rsplit(" ", 1)[-1]
+    named = letter in NAMED or letter.isdigit() or letter in ("top", "intercal")
+    return named or family == "blackboard R" or family in env.habits.named_by_number
 
 
 def _of_an_entry(env: Environment, family: str) -> bool:

@@ -131,6 +131,7 @@ class Habits:
     bound: set[str] = field(default_factory=set)
     low_numbers: set[str] = field(default_factory=set)
     placed: set[str] = field(default_factory=set)
+    named_by_number: set[str] = field(default_factory=set)
 
 
 class Names:
@@ -189,7 +190,9 @@ class Names:
             if read is not None and read.base in letters and layer is None and family in self.habits.low_layered:
                 layer = read
             elif isinstance(item, Number) and item.text.isdigit():
-                if family in self.habits.numbered or components or layer is not None:
+                if family in self.habits.named_by_number and place == 0:
+                    names.append(item.text)
+                elif family in self.habits.numbered or components or layer is not None:
                     components.append(item)
                 elif place == 0:
                     layer = Layer("", int(item.text))
@@ -276,11 +279,12 @@ def _word(item: Node) -> str:
     )  # fmt: skip
 
 
-def survey(displays: Iterable[Display], by_place: bool = True) -> Habits:
+def survey(displays: Iterable[Display], by_place: bool = True, numbers_name: bool = False) -> Habits:
     """How the scripts of a document are used.
 
     Args:
         by_place: what stands in the place of an index is one: the o of u_o beside a sum over the k of u_k.
+        numbers_name: b_1 and b_2 are two quantities, where no letter stands in the place of such a number.
     """
     habits = Habits()
     trees = list(displays)
@@ -328,6 +332,9 @@ def survey(displays: Iterable[Display], by_place: bool = True) -> Habits:
             if node.below is not None and _has_low_number(node.base):
                 habits.low_numbers.add(_family(node, plain) or "")
     habits.numbered -= habits.low_numbers
+    if numbers_name:
+        layered = habits.layered | habits.low_layered | habits.numbered
+        habits.named_by_number = {family for family in _low_numbered(nodes, plain) if family not in layered}
     return habits
 
 
@@ -342,6 +349,13 @@ def _following(nodes: Sequence[object], names: Names) -> set[str]:
             if read is not None and len(read.base) == 1 and read.base.islower():
                 above[min(abs(read.offset), 1)].add(read.base)
     return above[0] & above[1]
+
+
+def _low_numbered(nodes: Sequence[object], names: Names) -> set[str]:
+    """The families with a number below: W of W_2."""
+    scripts = (n for n in nodes if isinstance(n, Scripts) and n.below is not None)
+    found = (_family(n, names) for n in scripts if n.below is not None and isinstance(n.below.items[0], Number))
+    return {family for family in found if family is not None}
 
 
 def _has_low_number(base: Node) -> bool:

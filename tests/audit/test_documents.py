@@ -196,3 +196,53 @@ $$\frac{\partial L}{\partial z_k} = p_k$$
 $$\frac{\partial L}{\partial z_c} = p_c - 1$$
 """
     assert statuses(text) == ["PROVED", "REFUTED", "PROVED"]
+
+
+def test_numbers_may_name_quantities_of_different_ranks():
+    text = r"""
+$$h = \mathrm{ReLU}(W_1 x + b_1), \quad \hat{y} = w_2^\top h + b_2$$
+$$\ell = \frac{1}{2}(\hat{y} - y)^2$$
+$$\frac{\partial \ell}{\partial w_2} = (\hat{y} - y) h$$
+$$\frac{\partial \ell}{\partial b_2} = y - \hat{y}$$
+"""
+    assert statuses(text) == ["PROVED", "REFUTED"]
+
+
+def test_a_quantity_of_a_pair_is_one_of_two_different_ones():
+    text = r"""
+$$P_{ij} = \frac{1}{1 + e^{-(s_i - s_j)}}, \quad C_{ij} = -t_{ij} \log P_{ij} - (1 - t_{ij}) \log(1 - P_{ij})$$
+$$\frac{\partial C_{ij}}{\partial s_i} = P_{ij} - t_{ij}$$
+$$\frac{\partial C_{ij}}{\partial s_j} = P_{ij} - t_{ij}$$
+"""
+    found = [j for j in judged(text).judgements if j.status != "DEFINITION"]
+    assert [(j.status, j.conditions) for j in found] == [("PROVED IF", ("i ≠ j",)), ("REFUTED", ())]
+
+
+def test_a_name_of_an_operator_claims_nothing():
+    text = r"""
+$$S_j = \frac{e^{a_j}}{\sum_k e^{a_k}}$$
+We write $D_j S_i = \frac{\partial S_i}{\partial a_j}$.
+"""
+    assert statuses(text) == []
+
+
+def test_a_section_that_opens_with_another_definition_is_judged_by_it():
+    text = r"""
+# Squares
+$$\ell = \sum_i (w x_i - y_i)^2$$
+# Absolute values
+$$\ell = \sum_i \log \cosh(w x_i - y_i)$$
+$$\frac{\partial \ell}{\partial w} = \sum_i \tanh(w x_i - y_i) x_i$$
+"""
+    assert statuses(text) == ["PROVED"]
+
+
+def test_numbered_times_end_before_the_first():
+    text = r"""
+$$s_t = \tanh(U x_t + W s_{t-1}), \quad \hat{y}_t = \mathrm{softmax}(V s_t), \quad z_3 = V s_3$$
+$$E_t(y_t, \hat{y}_t) = -y_t \log \hat{y}_t, \quad E(y, \hat{y}) = \sum_t E_t(y_t, \hat{y}_t)$$
+where $y_t$ is one-hot.
+$$\frac{\partial E_3}{\partial V} = \frac{\partial E_3}{\partial \hat{y}_3}\frac{\partial \hat{y}_3}{\partial V} = (\hat{y}_3 - y_3) \otimes s_3$$
+"""
+    assert "REFUTED" not in statuses(text)
+    assert statuses(text)[1] == "PROVED"
