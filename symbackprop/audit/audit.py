@@ -48,7 +48,7 @@ from symbackprop.audit.layout import Layout, layouts, turns, updates
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.lint import findings, mended, oddities
 from symbackprop.audit.names import Names, survey
-from symbackprop.audit.naming import as_names, has_names, names_in_words
+from symbackprop.audit.naming import as_names, has_names, named_gradients, names_in_words
 from symbackprop.audit.notation import override, profile, stated
 from symbackprop.audit.one_example import ONE_EXAMPLE, for_one_example, is_spoken_of
 from symbackprop.audit.parts import Part, parts, seen_from
@@ -194,13 +194,20 @@ def audit(
     if supposed:
         spoken = [*spoken, *(pair for meaning in supposed for pair in meaning.pairs)]
         whole = environment(displays, survey(displays), spoken, changes is not None)
+    gradients = _gradients(document, whole, clock)
+    if gradients:
+        spoken = [*spoken, *gradients]
+        whole = environment(displays, survey(displays), spoken, changes is not None)
     divided = parts(document, whole)
     found = Audit(document, [], {}, [])
     found.assumptions += [told for meaning in supposed if (told := meaning.told)]
+    found.assumptions += [f"{to_tex(name)} stands for {to_tex(slope)}" for name, slope in gradients]
 
     def judge_of(shown: Sequence[Display], words: Document, by_place: bool = True, others: bool = True) -> Judge:
         usual = shown is displays and by_place
         env = whole if usual else environment(shown, survey(shown, by_place), spoken, changes is not None)
+        if env is not whole and others and (own := _gradients(document, env, clock)):
+            env = environment(shown, survey(shown, by_place), [*spoken, *own], changes is not None)
         facts, lengths, reading = infer(words, env)
         if facts.guessed and others:  # b_1 may be a vector where b_2 is a number
             apart = environment(shown, survey(shown, by_place, True), spoken, changes is not None)
@@ -306,6 +313,19 @@ def _error_terms(document: Document, env: Environment, clock: Clock) -> list[Mea
             found.append(meaning)
             break
     return found
+
+
+def _gradients(document: Document, env: Environment, clock: Clock) -> list[tuple[Node, Node]]:
+    """What dX stands for where nothing says so: the derivative of the cost, if that proves most of its equations."""
+    pairs, places = named_gradients(env)
+    if not pairs:
+        return []
+    spoken = [(s.left, s.right) for s in env.spoken if s.left is not None]
+    tried = environment(env.displays, env.habits, [*spoken, *pairs], env.differentials)
+    judge = Judge(document, tried, *infer(document, tried), clock)
+    steps = [(place, tried.link(place)) for place in places]
+    proved = sum(judge.ruled(s.left, s.right, place).status == "PROVED" for place, s in steps if s.left is not None)
+    return pairs if 2 * proved > len(places) else []
 
 
 def _words_first(document: Document, part: Part) -> Document:

@@ -246,3 +246,40 @@ $$\frac{\partial E_3}{\partial V} = \frac{\partial E_3}{\partial \hat{y}_3}\frac
 """
     assert "REFUTED" not in statuses(text)
     assert statuses(text)[1] == "PROVED"
+
+
+PROGRAM = r"""
+$$Z = X W_1, \quad A = \tanh(Z), \quad S = A W_2, \quad J = \frac{1}{2} \|S - Y\|_F^2$$
+$$dS = S - Y$$
+$$dW_2 = A^T dS$$
+$$dA = dS W_2^T$$
+$$dZ = FORMULA$$
+$$dW_1 = X^T dZ$$
+"""
+
+
+@pytest.mark.parametrize(("formula", "status"), [("dA * (1 - A^2)", "PROVED"), ("dA * (1 - A)", "REFUTED")])
+def test_names_of_gradients_that_nothing_explains(formula, status):
+    assert statuses(PROGRAM.replace("FORMULA", formula)) == ["PROVED"] * 3 + [status, "PROVED"]
+
+
+def test_names_under_which_most_is_wrong_are_names_of_something_else():
+    text = PROGRAM.replace("FORMULA", "dA * (1 - A^2)").replace("A^T dS", r"\frac1m A^T dS")
+    text = (
+        text.replace("dS = S - Y", r"dS = m (S - Y)")
+        .replace("X^T dZ", r"\frac1m X^T dZ")
+        .replace("dS W_2^T", "2 dS W_2^T")
+    )
+    assert "REFUTED" not in statuses(text)
+
+
+def test_a_loss_of_numbered_weights_beside_names_of_their_gradients():
+    text = r"""
+With $H = \max(0, X W_1 + b_1)$, $S = H W_2 + b_2$ and the loss $L$,
+$$\frac{\partial L}{\partial W_2} = H^T \frac{\partial L}{\partial S}$$
+$$dW_2 = H^T dS$$
+$$db_2 = \sum_n dS_n$$
+$$dH = dS W_2^T$$
+$$dW_1 = X^T dH$$
+"""
+    assert statuses(text) == ["PROVED"] * 4 + ["REFUTED"]
