@@ -215,6 +215,8 @@ def audit(
                 env, (facts, lengths, reading) = apart, better
         if layered is not None:
             facts.assumptions.append("letters of units stand for layers that follow each other")
+        if counted is not None:
+            facts.assumptions.append("arguments over which sums run are indices")
         if repeated is not None:
             facts.assumptions.append(f"repeated indices are summed over, {why_summed}")
         override(choices, facts, reading)
