@@ -263,10 +263,15 @@ def _read_alone(found: Audit, group: frozenset[int], judge_of: Callable[[frozens
     is a definition where what rests on it is proved.
     """
     before = {j.place: j for j in found.judgements if j.place[0] in group}
-    if not any(j.status in ("NOT UNDERSTOOD", "UNDECIDED", "REFUTED") for j in before.values()):
+    doubtful = {p: j.status for p, j in before.items() if j.status in ("NOT UNDERSTOOD", "UNDECIDED", "REFUTED")}
+    if not doubtful:
         return
     judge = judge_of(group)
     displays = judge.env.displays
+    steps = [(place, links(displays[place[0]])[place[1]]) for place in doubtful]
+    now = ((p, judge.ruled(s.left, s.right, p).status) for p, s in steps if s.left is not None)
+    if not any(status != doubtful[p] and status in ("PROVED", "REFUTED") for p, status in now):
+        return
     judged = judge.laid_out([j for f in sorted(group) for j in judge.formula(f, displays[f])])
     after = {j.place: j for j in judged}
     sound = ("PROVED", "PROVED IF")
