@@ -454,7 +454,8 @@ class Derivatives(Equations):
         equation = self.equation(tensor)
         if equation is None:
             return False
-        return any(self._depends(t, by, seen) for t in tensors_in(equation.value))
+        # in one order: which layers are spoken of, and so what is open, must not hang on chance
+        return any(self._depends(t, by, seen) for t in sorted(tensors_in(equation.value), key=lambda t: t.name))
 
     def _is_below(self, tensor: Tensor, by: Tensor) -> bool:
         """True if a tensor's layer comes before that of another, or is numbered otherwise."""

@@ -283,3 +283,12 @@ $$dH = dS W_2^T$$
 $$dW_1 = X^T dH$$
 """
     assert statuses(text) == ["PROVED"] * 4 + ["REFUTED"]
+
+
+def test_what_is_open_does_not_hang_on_the_order_of_sets():
+    text = r"""
+$$h_t = \tanh(W h_{t-1} + U x_t), \quad o_t = V h_t, \quad p_t = \mathrm{softmax}(o_t)$$
+The loss is $L = \sum_t L_t$ with $L_t = -\sum_k y_{t,k} \log p_{t,k}$ and one-hot targets.
+$$\frac{\partial L}{\partial V} = \sum_t (p_t - y_t) h_t^T$$
+"""
+    assert statuses(text) == ["PROVED"]
