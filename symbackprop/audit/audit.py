@@ -5,16 +5,26 @@ Main name: `audit`.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from symbackprop.audit.arguments import counted_arguments
 from symbackprop.audit.arrays import Misfit, NotRead
 from symbackprop.audit.changes import Change, changes
-from symbackprop.audit.definitions import Environment, changes_in, environment, given_changes, mentions_in, rests_on
+from symbackprop.audit.definitions import (
+    Environment,
+    assigned,
+    changes_in,
+    environment,
+    given_changes,
+    mentions_in,
+    rests_on,
+)
 from symbackprop.audit.differentials import with_differentials
 from symbackprop.audit.error_terms import Meaning, meanings, recursions
 from symbackprop.audit.extraction import Document, Formula, extract
@@ -38,8 +48,9 @@ from symbackprop.audit.layout import Layout, layouts, turns, updates
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.lint import findings, mended, oddities
 from symbackprop.audit.names import Names, survey
-from symbackprop.audit.naming import as_names, has_names, names_in_words
+from symbackprop.audit.naming import as_names, has_names, named_gradients, names_in_words
 from symbackprop.audit.notation import override, profile, stated
+from symbackprop.audit.one_example import ONE_EXAMPLE, for_one_example, is_spoken_of
 from symbackprop.audit.parts import Part, parts, seen_from
 from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
 from symbackprop.audit.premises import Supposed, Suppositions, fixed, is_condition, special, supposes
@@ -48,6 +59,7 @@ from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.repeated_indices import RepeatedIndices, convention
 from symbackprop.audit.said_cases import in_words, premise, said_cases
 from symbackprop.audit.scope import Facts, Reading
+from symbackprop.audit.sections import alone, groups
 from symbackprop.audit.tree import (
     Big,
     Chain,
@@ -59,6 +71,7 @@ from symbackprop.audit.tree import (
     NotUnderstood,
     Number,
     Product,
+    Relation,
     Script,
     Scripts,
     Symbol,
@@ -81,6 +94,8 @@ FACTORS = tuple(
 )  # by which an equation that is put otherwise differs
 DERIVED = r"\b(?:derivative|differentiat|slope|chain rule|product rule|quotient rule)"
 AT_ONCE = "the cost depends on no other time"
+COSTS_APART = "no cost is made of another"
+APART = r"\\notin|negative sampl|\bnegatives?\b|\bdistinct from\b|\bother than\b"
 EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
 
 
@@ -156,6 +171,9 @@ def audit(
     displays = with_transposes(tuple(_parsed(f.latex) for f in document.formulas))
     named = has_names(displays)
     displays = as_names(displays) if named else displays
+    counted = counted_arguments(displays)
+    if counted is not None:
+        displays = tuple(map(counted, displays))
     layered = layers_of_units(displays)
     if layered is not None:
         displays = tuple(layered(display) for display in displays)
@@ -176,24 +194,46 @@ def audit(
     if supposed:
         spoken = [*spoken, *(pair for meaning in supposed for pair in meaning.pairs)]
         whole = environment(displays, survey(displays), spoken, changes is not None)
+    gradients = _gradients(document, whole, clock)
+    if gradients:
+        spoken = [*spoken, *gradients]
+        whole = environment(displays, survey(displays), spoken, changes is not None)
     divided = parts(document, whole)
     found = Audit(document, [], {}, [])
     found.assumptions += [told for meaning in supposed if (told := meaning.told)]
-    for part in divided:
-        env = whole
-        if len(divided) > 1:
-            shown = seen_from(part, divided, displays, whole)
-            env = environment(shown, survey(shown), spoken, changes is not None)
-        facts, lengths, reading = infer(_words_first(document, part), env)
+    found.assumptions += [f"{to_tex(name)} stands for {to_tex(slope)}" for name, slope in gradients]
+
+    def judge_of(shown: Sequence[Display], words: Document, by_place: bool = True, others: bool = True) -> Judge:
+        usual = shown is displays and by_place
+        env = whole if usual else environment(shown, survey(shown, by_place), spoken, changes is not None)
+        if env is not whole and others and (own := _gradients(document, env, clock)):
+            env = environment(shown, survey(shown, by_place), [*spoken, *own], changes is not None)
+        facts, lengths, reading = infer(words, env)
+        if facts.guessed and others:  # b_1 may be a vector where b_2 is a number
+            apart = environment(shown, survey(shown, by_place, True), spoken, changes is not None)
+            if apart.habits.named_by_number and not (better := infer(words, apart))[0].guessed:
+                env, (facts, lengths, reading) = apart, better
         if layered is not None:
             facts.assumptions.append("letters of units stand for layers that follow each other")
+        if counted is not None:
+            facts.assumptions.append("arguments over which sums run are indices")
         if repeated is not None:
             facts.assumptions.append(f"repeated indices are summed over, {why_summed}")
         override(choices, facts, reading)
         judge = Judge(document, env, facts, lengths, reading, clock)
-        judge.named, judge.layered, judge.repeated = named, layered, repeated
+        judge.named, judge.counted, judge.layered, judge.repeated = named, counted, layered, repeated
         if changes is not None:
             facts.assumptions.append("dJ is the total differential of J")
+        if others and (single := for_one_example(env, shown)) is not None:
+            judge.one_example = functools.partial(judge_of, single, words, others=False)
+        if others and env.habits.placed:
+            judge.singled_out = functools.partial(judge_of, shown, words, by_place=False, others=False)
+        return judge
+
+    for part in divided:
+        shown = displays if len(divided) == 1 else seen_from(part, divided, displays, whole)
+        judge = judge_of(shown, _words_first(document, part))
+        env, facts, reading = judge.env, judge.facts, judge.reading
         judged: list[Judgement] = []
         for f in range(part.first, part.end):
             try:
@@ -211,7 +251,58 @@ def audit(
         found.assumptions += [a for a in facts.assumptions if a not in found.assumptions]
         if found.stopped is not None:
             break
+    for group in groups(document, whole) if len(divided) == 1 and found.stopped is None else ():
+        _read_alone(found, group, lambda g: judge_of(alone(document, whole, g), _words_of(document, g)))
     return found
+
+
+def _read_alone(found: Audit, group: frozenset[int], judge_of: Callable[[frozenset[int]], Judge]) -> None:
+    """Put in what is said of sections that stand by themselves, if more of them is understood so.
+
+    What is proved in the document as a whole stays so; an equation for a quantity that other sections define otherwise
+    is a definition where what rests on it is proved.
+    """
+    before = {j.place: j for j in found.judgements if j.place[0] in group}
+    doubtful = {p: j.status for p, j in before.items() if j.status in ("NOT UNDERSTOOD", "UNDECIDED", "REFUTED")}
+    if not doubtful:
+        return
+    judge = judge_of(group)
+    displays = judge.env.displays
+    steps = [(place, links(displays[place[0]])[place[1]]) for place in doubtful]
+    now = ((p, judge.ruled(s.left, s.right, p).status) for p, s in steps if s.left is not None)
+    if not any(status != doubtful[p] and status in ("PROVED", "REFUTED") for p, status in now):
+        return
+    judged = judge.laid_out([j for f in sorted(group) for j in judge.formula(f, displays[f])])
+    after = {j.place: j for j in judged}
+    sound = ("PROVED", "PROVED IF")
+    anew = {p for p, j in after.items() if j.status == "DEFINITION" and before[p].status not in ("DEFINITION", *sound)}
+    if any(j.status in sound and after[p].status not in sound for p, j in before.items()):
+        return
+    gained = [p for p, j in after.items() if j.status in sound and before[p].status not in sound]
+    if anew and not gained:
+        return
+    told = ("NOT UNDERSTOOD", "UNDECIDED")
+    better = {
+        p: j for p, j in after.items() if before[p].status in told and (j.status in sound or j.status == "REFUTED")
+    }
+    if gained:  # what is wrong under what other sections say is so under what this one says, or is not
+        better |= {p: j for p, j in after.items() if before[p].status == "REFUTED"}
+    found.judgements = [better.get(j.place, j) for j in found.judgements]
+    if better:
+        lines = sorted(found.document.formulas[f].line for f in group)
+        found.assumptions.append(f"letters mean in lines {lines[0]} to {lines[-1]} what these lines say alone")
+
+
+def _words_of(document: Document, group: frozenset[int]) -> Document:
+    """A document whose words begin with those of the sections of a group."""
+    headings = {document.formulas[f].headings for f in group}
+    lines = [(f.line, f.headings in headings) for f in document.formulas]
+
+    def own(line: int) -> bool:
+        return min(lines, key=lambda known: abs(known[0] - line))[1]
+
+    first = [p for p in document.prose if own(p[0])]
+    return replace(document, prose=(*first, *(p for p in document.prose if p not in first)))
 
 
 def _error_terms(document: Document, env: Environment, clock: Clock) -> list[Meaning]:
@@ -229,6 +320,19 @@ def _error_terms(document: Document, env: Environment, clock: Clock) -> list[Mea
             found.append(meaning)
             break
     return found
+
+
+def _gradients(document: Document, env: Environment, clock: Clock) -> list[tuple[Node, Node]]:
+    """What dX stands for where nothing says so: the derivative of the cost, if that proves most of its equations."""
+    pairs, places = named_gradients(env)
+    if not pairs:
+        return []
+    spoken = [(s.left, s.right) for s in env.spoken if s.left is not None]
+    tried = environment(env.displays, env.habits, [*spoken, *pairs], env.differentials)
+    judge = Judge(document, tried, *infer(document, tried), clock)
+    steps = [(place, tried.link(place)) for place in places]
+    proved = sum(judge.ruled(s.left, s.right, place).status == "PROVED" for place, s in steps if s.left is not None)
+    return pairs if 2 * proved > len(places) else []
 
 
 def _words_first(document: Document, part: Part) -> Document:
@@ -280,9 +384,15 @@ class Judge:
         self.proved: dict[Node, list[str]] = {}  # right sides that were proved, by their left sides
         self.rulings: dict[Hashable, Ruling] = {}  # a claim that is made again is judged once
         self.named = False  # \delta h is one name
+        self.counted: Callable[[Any], Any] | None = None
         self.layered: Callable[[Any], Any] | None = None
         self.repeated: RepeatedIndices | None = None
+        self.single: Judge | None = None
+        self.named_apart: Judge | None = None
+        self.singled_out: Callable[[], Judge] | None = None  # who reads u_o as another quantity than the u_k
+        self.one_example: Callable[[], Judge] | None = None  # who reads the cost as that of one example
         self.with_thresholds = any(thresholds_in(display) for display in env.displays)
+        self.assigned = assigned(env)
         self.special = special(document, env) - facts.targets
 
     def setting(
@@ -363,6 +473,8 @@ class Judge:
         broken = next((n for s in (step.left, step.right) for n in walk(s) if isinstance(n, NotUnderstood)), None)
         if broken is not None:
             return replace(start, reason=broken.reason)
+        if self.names_operator(step.left, step.right):
+            return replace(start, status="NOTATION", reason="an operator is named")
         if supposes(self.env, start.formula, step):
             return replace(start, status="NOTATION", reason="what the text supposes")
         if worked() > self.clock.until:
@@ -378,12 +490,20 @@ class Judge:
             ruling = self.in_cases(ruling, step, key, restricted)
         if ruling.status in ("REFUTED", "UNDECIDED"):
             ruling = self.under_premise(ruling, start.formula, step, key, restricted)
+        if ruling.status in ("REFUTED", "UNDECIDED", "NOT UNDERSTOOD") and self.one_example is not None:
+            ruling = self.of_one_example(ruling, start.formula, step, key, restricted)
+        if ruling.status in ("REFUTED", "UNDECIDED", "NOT UNDERSTOOD") and self.singled_out is not None:
+            ruling = self.with_singles_apart(ruling, step, key, restricted)
         if ruling.status == "REFUTED" and self.env.differentials:
             ruling = self.with_some_fixed(ruling, start.formula, step, key, restricted)
         known = {f for f in self.env.definitions if self.env.definitions[f]}
         more = sorted((ruling.comparison.families if ruling.comparison is not None else set()) & self.special - known)
         if ruling.status == "REFUTED" and more:
             reason = f"the text supposes more of {more[0]} than is used here"
+            ruling = replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
+        again = sorted((ruling.comparison.families if ruling.comparison is not None else set()) & self.assigned)
+        if ruling.status == "REFUTED" and again:
+            reason = f"{again[0]} is assigned to, as in a program: what it is here is not followed"
             ruling = replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
         if ruling.status == "REFUTED" and ruling.comparison is not None and ruling.comparison.one_open:
             reason = (
@@ -448,6 +568,12 @@ class Judge:
             if found.status == "PROVED" and len(said.sure) > 1 and self._never(step.left, key, restricted):
                 return replace(found, status="UNDECIDED", reason=f"it is said to hold if {' and '.join(words)}: never")
             return replace(found, conditions=(*words, *found.conditions)) if found.status == "PROVED" else found
+        if ruling.status == "REFUTED" and (two := self._two_of_a_pair(step.left)) is not None:
+            self.cases = (two,)
+            found = self.ruled(step.left, step.right, key, restricted)
+            self.cases = ()
+            if found.status == "PROVED":
+                return replace(found, conditions=(in_words(two), *found.conditions))
         for together in said.possible if ruling.status == "REFUTED" else ():
             self.cases = together
             found = self.ruled(step.left, step.right, key, restricted)
@@ -456,6 +582,16 @@ class Judge:
                 reason = f"true if {' and '.join(map(in_words, together))}: it is not clear whether the words say so"
                 return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
         return ruling
+
+    def _two_of_a_pair(self, left: Node) -> Chain | None:
+        """i != j, where a quantity of a pair, C_{ij}, is differentiated by one of a single one, s_i."""
+        if not isinstance(left, Derivative) or left.of is None or len(left.by) != 1:
+            return None
+        of, by = self.env.names.mention(left.of), self.env.names.mention(left.by[0])
+        match of.components if of is not None else (), by.components if by is not None else ():
+            case (Symbol() as one, Symbol() as two), (letter,) if one != two and letter in (one, two):
+                return Chain((one, two), (Relation("≠"),))
+        return None
 
     def under_premise(
         self, ruling: Ruling, formula: Formula, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
@@ -486,6 +622,47 @@ class Judge:
         twice = Product((Number("2"), Group("(", ")", (side,))), ("",))
         more = Product((Number("3"), Group("(", ")", (side,))), ("",))
         return self.under(self.reading, twice, more, key, restricted).status != "REFUTED"
+
+    def of_one_example(
+        self, ruling: Ruling, formula: Formula, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
+    ) -> Ruling:
+        """The ruling on a formula that is true of one example, where the words speak of one."""
+        assert step.left is not None and self.one_example is not None
+        words = " ".join(text for line, text in self.document.prose if line <= formula.line)
+        if not is_spoken_of(words):
+            return ruling
+        self.single = self.single or self.one_example()
+        found = self.single.ruled(step.left, step.right, key, restricted)
+        return replace(found, conditions=(ONE_EXAMPLE, *found.conditions)) if found.status == "PROVED" else ruling
+
+    def with_singles_apart(
+        self, ruling: Ruling, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
+    ) -> Ruling:
+        """The ruling on a formula that is true where u_o is none of the u_k that are summed over.
+
+        In a softmax it is one of them, among negative samples it is not: without words for it nothing is decided.
+        """
+        assert step.left is not None and self.singled_out is not None
+        own = mentions_in(self.env, step.left) | mentions_in(self.env, step.right)
+        single = sorted(f"{family}_{letter}" for family, letter in self._singles() if family in own)
+        if not single:
+            return ruling
+        self.named_apart = self.named_apart or self.singled_out()
+        found = self.named_apart.ruled(step.left, step.right, key, restricted)
+        if found.status != "PROVED":
+            return ruling
+        words = f"{' and '.join(single)} {'is' if len(single) == 1 else 'are'} none of those that are summed over"
+        if re.search(APART, " ".join(text for _, text in self.document.prose), re.I):
+            return replace(found, conditions=(words, *found.conditions))
+        return replace(ruling, status="UNDECIDED", reason=f"true if {words}, which is not said", counterexample=None)
+
+    def _singles(self) -> set[tuple[str, str]]:
+        """The families of which single entries stand beside sums over others, with the letters of these entries."""
+        mentions = (self.env.names.mention(n) for d in self.env.displays for n in walk(d) if isinstance(n, Scripts))
+        return {
+            (m.family, c.name) for m in mentions if m is not None and len(m.components) == 1
+            for c in m.components if isinstance(c, Symbol) and c.name in self.env.habits.placed
+        }  # fmt: skip
 
     def with_some_fixed(
         self, ruling: Ruling, formula: Formula, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
@@ -571,6 +748,14 @@ class Judge:
             return False
         other = self.under(layout.other(self.reading), step.left, step.right, judgement.place)
         return other.status in ("REFUTED", "NOT UNDERSTOOD")
+
+    def names_operator(self, left: Node, right: Node) -> bool:
+        """True for D_j S_i = dS_i/da_j, where nothing else is said of D."""
+        match left, right:
+            case Product((first, of), ("",)), Derivative(of=whole) if of == whole:
+                mention = self.env.names.mention(first)
+                return mention is not None and not self.env.definitions.get(mention.family)
+        return False
 
     def said_positive(self, formula: Formula, step: Link) -> tuple[str, ...]:
         """The indices that the text before a formula, or the formula itself, says begin with 1: for j >= 1."""
@@ -740,6 +925,8 @@ class Judge:
         node: Node = parse_expression(text)
         if self.named:
             node = as_names(node)
+        if self.counted is not None:
+            node = self.counted(node)
         if self.layered is not None:
             node = self.layered(node)
         if self.repeated is not None and step.chain.members:
@@ -788,6 +975,8 @@ class Judge:
             yield replace(self.reading, ties=True), THRESHOLDS
         if set(self.facts.reaches) & self.env.abstract:
             yield replace(self.reading, at_once=True), AT_ONCE
+        if self.env.abstract and any(self.env.definitions.get(f) for f in self.env.costs):
+            yield replace(self.reading, costs_apart=True), COSTS_APART
         if (alone := self._alone(*sides)) is not None:
             yield replace(self.reading, numbers=frozenset({alone})), f"{alone} is a number here"
 
@@ -811,7 +1000,9 @@ class Judge:
             if error.hint == "shape" and sure:
                 return Ruling("REFUTED", f"the shapes do not fit: {error}")
             return Ruling("NOT UNDERSTOOD", str(error))
-        except (NotRead, SymbackpropError, RecursionError) as error:
+        except RecursionError:
+            return Ruling("NOT UNDERSTOOD", "its definitions lead into each other too deeply")
+        except (NotRead, SymbackpropError) as error:
             return Ruling("NOT UNDERSTOOD", getattr(error, "what", str(error)))
         ruling = decided(found)
         if ruling.status == "REFUTED" and self.facts.guessed and not (self._sure(left) and self._sure(right)):

@@ -113,6 +113,7 @@ class Environment:
     index_letters: set[str] = field(default_factory=set)
     transposed: set[str] = field(default_factory=set)
     indexed_vectors: set[str] = field(default_factory=set)
+    listed_vectors: set[str] = field(default_factory=set)  # with several indices, \phi_{s,a}
     used_names: set[str] = field(default_factory=set)
     stated: dict[tuple[int, int], tuple[str, set[str]]] = field(default_factory=dict)
     spoken: tuple[Link, ...] = ()
@@ -248,9 +249,11 @@ def _beside_rows(env: Environment) -> None:
             if one is None or two is None or operator not in ("", "cdot") or not one.transposed or two.transposed:
                 continue
             vector = one.family[-1:].islower() or one.family.split("_")[0][-1:].islower()
-            once = len(two.components) == 1 and env.habits.arity[two.family] == 1 and two.layer is None
+            each = 0 < len(two.components) == env.habits.arity[two.family] and two.layer is None
+            once = each and (len(two.components) == 1 or not one.components)
             if vector and once and (len(one.components) <= 1):
                 env.indexed_vectors.add(two.family)
+                env.listed_vectors |= {two.family} if len(two.components) > 1 else set()
 
 
 def stripped(env: Environment, node: Node) -> str | None:
@@ -397,6 +400,19 @@ def _is_update(env: Environment, head: Head, right: Node, sign: str) -> bool:
     return sign in (":=", "+=", "-=") and head.mention.family in mentions_in(env, right)
 
 
+def assigned(env: Environment) -> set[str]:
+    """Quantities that nothing defines but g <- ..., steps of a program; W <- W - ... leaves W what it was."""
+    found = set()
+    for display in env.displays:
+        for link in links(display):
+            head = env.head(link.left) if link.left is not None and link.relation.sign == "←" else None
+            first = link.right.terms[0] if isinstance(link.right, Terms) else None
+            own = env.head(first) if first is not None else None
+            if head is not None and not (own is not None and own.mention == head.mention):
+                found.add(head.mention.family)
+    return {family for family in found if not env.definitions.get(family)}
+
+
 def _definitions(env: Environment) -> None:
     taken: dict[tuple[str, Layer | None, int, bool], Definition] = {}
     slopes: dict[tuple[str, Layer | None], tuple[int, int]] = {}
@@ -502,7 +518,7 @@ def _definitions(env: Environment) -> None:
                 continue
             if first is not None and first != place and not slope:
                 continue  # elsewhere the document says that this is a derivative: here it is a claim
-            definition = Definition(head, link.right, place, slope)
+            definition = Definition(head, _formula(env, display, k), place, slope)
             env.definitions[mention.family].append(definition)
             env.roles[place] = "DEFINITION"
             taken[mention.family, mention.layer, number, slope] = definition
@@ -602,6 +618,17 @@ def _stated_places(env: Environment, family: str) -> list[Node]:
                 found.setdefault(layer, part)
     layered = [node for layer, node in found.items() if layer is not None]
     return layered or list(found.values())
+
+
+def _formula(env: Environment, display: Display, k: int) -> Node:
+    """What the link defines its head as: of y = P(O = o | C = c) = exp(...) / ... the formula behind the name."""
+    steps = links(display)
+    link = steps[k]
+    if k + 1 < len(steps) and _only_names(env, link.right):
+        following = steps[k + 1]
+        if (following.row, following.link) == (link.row, link.link + 1) and following.left == link.right:
+            return following.right
+    return link.right
 
 
 def _only_names(env: Environment, right: Node) -> bool:

@@ -454,25 +454,28 @@ class Derivatives(Equations):
         equation = self.equation(tensor)
         if equation is None:
             return False
-        return any(self._depends(t, by, seen) for t in tensors_in(equation.value))
+        # in one order: which layers are spoken of, and so what is open, must not hang on chance
+        return any(self._depends(t, by, seen) for t in sorted(tensors_in(equation.value), key=lambda t: t.name))
 
     def _is_below(self, tensor: Tensor, by: Tensor) -> bool:
         """True if a tensor's layer comes before that of another, or is numbered otherwise."""
         mine, its = self.instances.get(tensor), self.instances.get(by)
-        if mine is None or its is None or mine.layer is None or its.layer is None or not mine.layer.base:
+        if mine is None or its is None or mine.layer is None or its.layer is None:
             return False
         if mine.layer.base == its.layer.base:
             return mine.layer.offset < its.layer.offset - 1
-        return bool(its.layer.base)
+        return bool(mine.layer.base and its.layer.base)
 
     def _mark(self, tensor: Tensor, by: Tensor) -> object:
         """Layers go on without end: what has none is met at all of them or at none."""
         mine, its = self.instances.get(tensor), self.instances.get(by)
+        if mine is not None and mine.layer is not None and not mine.layer.base and mine.layer.offset < 0:
+            return (mine.family, mine.lifted)  # before the first time there is none
         if mine is None or mine.layer is None or (its is not None and its.layer is not None):
             return tensor
         if mine.layer.base:
             return (mine.family, mine.layer.base, mine.lifted)
-        return tensor if mine.layer.offset >= 0 else (mine.family, mine.lifted)
+        return tensor
 
     def _speaks_of(self, tensor: Tensor, family: str) -> bool:
         body, _, _ = self.layer_sums[tensor]

@@ -38,6 +38,7 @@ from symbackprop.audit.tree import (
     Chain,
     Derivative,
     Differential,
+    Dots,
     Group,
     Matrix,
     Node,
@@ -219,6 +220,8 @@ class Elaborator(Derivatives):
             and mention.layer is None
             and not self._entries_of_delta()
         ):
+            return self._kronecker(mention, scope)
+        if family == "I" and len(mention.components) == 2 and mention.layer is None and not self._known(family):
             return self._kronecker(mention, scope)
         if family in self.env.squared:
             return self._of_square(mention, scope)
@@ -526,7 +529,12 @@ class Elaborator(Derivatives):
 
     def _is_argument(self, node: Node) -> bool:
         mention = self.env.names.mention(node)
-        return mention is not None and mention.plain and not mention.components
+        return isinstance(node, Dots) or (mention is not None and mention.plain and self._is_whole(mention))
+
+    def _is_whole(self, mention: Mention) -> bool:
+        """True for x, and for w_1 of E(w_1, ..., w_K)."""
+        family = mention.family
+        return not mention.components or (family in self.env.indexed_vectors and len(mention.components) == 1)
 
     def _with_arguments(self, mention: Mention, group: Group, scope: Scope) -> Array:
         inner = [self.env.names.mention(i) for i in group.items]
@@ -621,6 +629,8 @@ class Elaborator(Derivatives):
         if lower in WRITTEN_OUT:
             return self.algebra.each(lambda x: written_out(lower, x), value)
         match lower:
+            case "factorial":
+                return self.algebra.each(lambda x: apply(arbitrary("factorial"), x), value)
             case "softmax":
                 return self._softmax(value)
             case "tr" | "trace" if not value.rank:

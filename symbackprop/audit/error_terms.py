@@ -53,7 +53,7 @@ def recursions(env: Environment) -> list[Recursion]:
 
 def meanings(env: Environment, recursion: Recursion) -> Iterator[Meaning]:
     """The derivatives that an error term may be: those of which the document says so first."""
-    cost = _cost(env)
+    cost = the_cost(env)
     head = _name(env, recursion.general)
     if cost is None or head is None:
         return
@@ -86,7 +86,7 @@ def _name(env: Environment, definition: Definition) -> Scripts | None:
     return left if isinstance(left, Scripts) else None
 
 
-def _cost(env: Environment) -> Node | None:
+def the_cost(env: Environment) -> Node | None:
     """What is differentiated, if that is one cost alone."""
     found: dict[str, Node] = {}
     for node in nodes(env):
@@ -114,4 +114,4 @@ def _layered(env: Environment, recursion: Recursion) -> list[Scripts]:
     return list(found.values())
 
 
-__all__ = ["Meaning", "Recursion", "meanings", "recursions"]
+__all__ = ["Meaning", "Recursion", "meanings", "recursions", "the_cost"]

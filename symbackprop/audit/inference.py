@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from symbackprop.audit.arrays import Misfit, NotRead
 from symbackprop.audit.definitions import Definition, Environment, Head, mentions_in, nodes
-from symbackprop.audit.elaborate import Elaborator
+from symbackprop.audit.elaborate import NAMED, Elaborator
 from symbackprop.audit.extraction import Document
 from symbackprop.audit.grammar import parse_expression
 from symbackprop.audit.layout import said
@@ -352,7 +352,9 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
     for family in used:
         arity = env.habits.arity[family]
         if arity:
-            facts.ranks[family] = arity + (family in env.indexed_vectors and arity == 1)
+            facts.ranks[family] = arity + (
+                family in env.indexed_vectors and (arity == 1 or family in env.listed_vectors)
+            )
             facts.sure.add(family)
         elif family.endswith("^2") and env.habits.arity[family[:-2]]:
             facts.ranks[family] = env.habits.arity[family[:-2]]
@@ -369,14 +371,15 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
             or family in env.abstract
             or (family in SCALARS - defined and family not in env.transposed | env.denominators)
             or family in env.bounds
-            or not arrays
+            or (not arrays and not _of_an_entry(env, family))
         ):
             facts.ranks[family] = 0
         elif env.definitions.get(family):
             continue
         else:
             facts.ranks[family] = _likely(family, env)
-            loose.append(family)
+            if not _is_no_quantity(env, family):
+                loose.append(family)
     fit = _Fit(env, facts, reading)
     best = fit.choose(loose)
     if fit.misfits(best):
@@ -393,6 +396,28 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
         for family, known in env.definitions.items():
             if any(mentions_in(env, d.right) <= facts.sure | set(env.functions) for d in known):
                 facts.sure.add(family)
+
+
+def _is_no_quantity(env: Environment, family: str) -> bool:
+    """True for the b of b_1 where b_1 is a name, for the space R, a transpose, and a function that is known by name."""
+    letter = family.rsplit(" ", 1)[-1]
+    named = letter in NAMED or letter.isdigit() or letter in ("top", "intercal")
+    return named or family == "blackboard R" or family in env.habits.named_by_number
+
+
+def _of_an_entry(env: Environment, family: str) -> bool:
+    """True for L = -\\log p_c: it is one for each c."""
+    for d in env.definitions.get(family, ()):
+        nodes = list(walk(d.right))
+        mentions = [m for n in nodes if isinstance(n, Scripts) and (m := env.names.mention(n)) is not None]
+        letters = {c.name for m in mentions for c in m.components if isinstance(c, Symbol)}
+        if (
+            d.head.mention == Mention(family)
+            and not d.slope
+            and letters - env.habits.bound | letters & env.habits.placed
+        ):
+            return True
+    return False
 
 
 def _adds_up(env: Environment, family: str) -> bool:

@@ -323,7 +323,8 @@ def open_ends(elab: Elaborator) -> tuple[Instance, ...]:
     targets = list(elab.targets)
     bases = {i.layer.base for i in (elab.instances[t] for t in targets) if i.layer is not None}
     bases |= {elab.at_layer.base} if elab.at_layer is not None else set()
-    if bases == {""} and all(d.layer is None for known in env.definitions.values() for d in known):
+    made = (d for family, known in env.definitions.items() if not family.startswith("d ") for d in known)
+    if bases == {""} and all(d.layer is None for d in made):
         bases = set()  # W_1 and W_2 in one formula are no layers that follow each other
     for base in bases:
         members = _layered_members(elab, base, targets)
@@ -333,7 +334,7 @@ def open_ends(elab: Elaborator) -> tuple[Instance, ...]:
     if env.abstract and not bases:
         members = [t for t in targets]
         for family, known in env.definitions.items():
-            if any(d.slope or d.layer is not None or d.of_one_entry for d in known):
+            if family.startswith("d ") or any(d.slope or d.layer is not None or d.of_one_entry for d in known):
                 continue
             members.append(elab.tensor(Instance(family, None, False)))
         costs = [elab.tensor(Instance(f, None, False)) for f in env.abstract]
@@ -343,6 +344,8 @@ def open_ends(elab: Elaborator) -> tuple[Instance, ...]:
         covered = all(t in last or any(elab.depends(m, t) for m in last) for t in targets)
         last = last if covered else [m for m in last if m not in targets]
         members = last or [m for m in members if m in targets or not _written_out(elab, m)]
+        if elab.reading.costs_apart:
+            members = [m for m in members if m in targets or elab.instances[m].family not in env.costs]
         found += _maximal(elab, members)
     return tuple(dict.fromkeys(elab.instances[t] for t in found))
 

@@ -113,8 +113,9 @@ class Habits:
     Args:
         layer_letters: letters that number layers.
         layered: families whose superscripts number layers; `low_layered` those whose subscripts do.
-        sampled: families whose superscripts in brackets count examples.
+        sampled: families whose superscripts in brackets count examples; `round_sampled` those in round brackets.
         arity: by family, how many entries are written below at most.
+        placed: letters that are indices because they stand in the place of one.
         numbered: families with an entry written as a number though others are letters: its numbers are entries.
     """
 
@@ -123,11 +124,14 @@ class Habits:
     bare_layered: set[str] = field(default_factory=set)
     low_layered: set[str] = field(default_factory=set)
     sampled: set[str] = field(default_factory=set)
+    round_sampled: set[str] = field(default_factory=set)
     arity: Counter[str] = field(default_factory=Counter)
     numbered: set[str] = field(default_factory=set)
     variables: set[str] = field(default_factory=set)
     bound: set[str] = field(default_factory=set)
     low_numbers: set[str] = field(default_factory=set)
+    placed: set[str] = field(default_factory=set)
+    named_by_number: set[str] = field(default_factory=set)
 
 
 class Names:
@@ -178,12 +182,17 @@ class Names:
         family, components, layer = start.family, list(start.components), start.layer
         names: list[str] = []
         for place, item in enumerate(items):
+            if isinstance(item, Number) and names and self._goes_on(script, place):
+                names[-1] += item.text
+                continue
             read = layer_of(item)
             letters = self.habits.layer_letters
             if read is not None and read.base in letters and layer is None and family in self.habits.low_layered:
                 layer = read
             elif isinstance(item, Number) and item.text.isdigit():
-                if family in self.habits.numbered or components or layer is not None:
+                if family in self.habits.named_by_number and place == 0:
+                    names.append(item.text)
+                elif family in self.habits.numbered or components or layer is not None:
                     components.append(item)
                 elif place == 0:
                     layer = Layer("", int(item.text))
@@ -204,6 +213,15 @@ class Names:
         if names:
             family = f"{family}_{','.join(names)}"
         return replace(start, family=family, components=tuple(components), layer=layer)
+
+    def _goes_on(self, script: Script, place: int) -> bool:
+        """True for the 1 of out_{h1}: h is no index, and the number goes on with the name."""
+        before = script.items[place - 1] if 0 < place < len(script.items) else None
+        return isinstance(before, Symbol) and script.separators[place - 1 : place] == ("",) and self.names_only(before)
+
+    def _is_square(self, item: Node, family: str) -> bool:
+        """True for the [2] of a^{[2](i)}, in a document that counts the examples of a in round brackets."""
+        return isinstance(item, Group) and item.opening == "[" and family in self.habits.round_sampled
 
     def names_only(self, item: Node) -> bool:
         """True for a subscript that makes another name and is no index: J_\\lambda, W_{out}, b_h."""
@@ -238,7 +256,7 @@ class Names:
                 if found.layer is None and read is not None and (
                     read.base in self.habits.layer_letters
                     or (family in self.habits.layered)
-                    or (number and family not in self.habits.sampled)
+                    or (number and (family not in self.habits.sampled or self._is_square(item, family)))
                 ):  # fmt: skip
                     found = replace(found, layer=read)
                     continue
@@ -261,13 +279,19 @@ def _word(item: Node) -> str:
     )  # fmt: skip
 
 
-def survey(displays: Iterable[Display]) -> Habits:
-    """How the scripts of a document are used."""
+def survey(displays: Iterable[Display], by_place: bool = True, numbers_name: bool = False) -> Habits:
+    """How the scripts of a document are used.
+
+    Args:
+        by_place: what stands in the place of an index is one: the o of u_o beside a sum over the k of u_k.
+        numbers_name: b_1 and b_2 are two quantities, where no letter stands in the place of such a number.
+    """
     habits = Habits()
     trees = list(displays)
     nodes = [n for d in trees for n in walk(d)]
-    _letters(nodes, habits)
+    _letters(nodes, habits, by_place)
     plain = Names(habits)
+    habits.layer_letters |= _following(nodes, plain) - habits.bound
     shifted: dict[str, set[str]] = defaultdict(set)
     for node in nodes:
         if not isinstance(node, Scripts):
@@ -287,6 +311,8 @@ def survey(displays: Iterable[Display]) -> Habits:
                         habits.bare_layered.add(family)
                 elif bracketed and read.offset == 0 and len(read.base) == 1 and read.base.islower():
                     habits.sampled.add(family)
+                    if isinstance(item, Group) and item.opening == "(":
+                        habits.round_sampled.add(family)
         if node.below is not None:
             for item in node.below.items:
                 read = layer_of(item)
@@ -306,7 +332,30 @@ def survey(displays: Iterable[Display]) -> Habits:
             if node.below is not None and _has_low_number(node.base):
                 habits.low_numbers.add(_family(node, plain) or "")
     habits.numbered -= habits.low_numbers
+    if numbers_name:
+        layered = habits.layered | habits.low_layered | habits.numbered
+        habits.named_by_number = {family for family in _low_numbered(nodes, plain) if family not in layered}
     return habits
+
+
+def _following(nodes: Sequence[object], names: Names) -> set[str]:
+    """The k of h^{(k)} beside h^{(k-1)}, or W^{(k)} beside it: what has a neighbour is a layer, and no example."""
+    above: dict[int, set[str]] = {0: set(), 1: set()}
+    for node in nodes:
+        if not isinstance(node, Scripts) or node.above is None or _family(node, names) is None:
+            continue
+        for item in node.above.items:
+            read = layer_of(item) if isinstance(item, Group) and item.opening in "([" else None
+            if read is not None and len(read.base) == 1 and read.base.islower():
+                above[min(abs(read.offset), 1)].add(read.base)
+    return above[0] & above[1]
+
+
+def _low_numbered(nodes: Sequence[object], names: Names) -> set[str]:
+    """The families with a number below: W of W_2."""
+    scripts = (n for n in nodes if isinstance(n, Scripts) and n.below is not None)
+    found = (_family(n, names) for n in scripts if n.below is not None and isinstance(n.below.items[0], Number))
+    return {family for family in found if family is not None}
 
 
 def _has_low_number(base: Node) -> bool:
@@ -331,7 +380,7 @@ def _family(node: Scripts, names: Names) -> str | None:
                 return None
 
 
-def _letters(nodes: Sequence[object], habits: Habits) -> None:
+def _letters(nodes: Sequence[object], habits: Habits, by_place: bool) -> None:
     """Letters that sums bind, and those that stand as factors or terms by themselves."""
     for node in nodes:
         match node:
@@ -354,9 +403,13 @@ def _letters(nodes: Sequence[object], habits: Habits) -> None:
                 rest = [f for f in members if not isinstance(f, Symbol | Number | Terms)]
                 habits.variables |= whole if rest else set()
     habits.bound |= _contracted(nodes)
+    if by_place:
+        habits.placed = _in_their_place(nodes, habits)
+        habits.bound |= habits.placed
     habits.variables &= VARIABLE_LETTERS | {"c"}
     habits.variables |= _gates(nodes)
     habits.variables |= _names_of_costs(nodes)
+    habits.variables |= _labels(nodes, habits)
     habits.variables -= habits.bound
 
 
@@ -374,6 +427,45 @@ def _contracted(nodes: Sequence[object]) -> set[str]:
         for one, two in itertools.combinations(beside, 2):
             found |= {name for name in one & two if len(name) == 1 and name.islower()}
     return found
+
+
+def _in_their_place(nodes: Sequence[object], habits: Habits) -> set[str]:
+    """The a of H_a, where a sum runs over the b of H_b: what stands in the place of an index is one."""
+    places: dict[tuple[str, int, int], set[str]] = defaultdict(set)
+    for node in nodes:
+        if isinstance(node, Scripts) and isinstance(node.base, Symbol) and node.below is not None:
+            for place, item in enumerate(node.below.items):
+                if isinstance(item, Symbol) and len(item.name) == 1 and item.name.islower() and not item.accents:
+                    places[bare_name(node.base), len(node.below.items), place].add(item.name)
+    found: set[str] = set()
+    grown = True
+    while grown:
+        met = [letters for letters in places.values() if letters & (habits.bound | found)]
+        added = set().union(*met) - habits.bound - found - habits.variables
+        found |= added
+        grown = bool(added)
+    return found
+
+
+def _labels(nodes: Sequence[object], habits: Habits) -> set[str]:
+    """The c of y_o = exp(u_o^T v_c) / ...: an index would stand on the left side as well."""
+    left: set[str] = set()
+    right: set[str] = set()
+    for node in nodes:
+        if not isinstance(node, Chain) or not node.relations:
+            continue
+        head, *rest = node.members
+        mine = _letters_below(head) if isinstance(head, Scripts) else set()
+        left |= mine
+        if mine and not any(isinstance(n, Derivative) for m in rest for n in walk(m)):
+            right |= {name for member in rest for name in _letters_below(member)}
+    return right - left - habits.bound - habits.layer_letters
+
+
+def _letters_below(node: Node) -> set[str]:
+    """The letters that stand below others, each by itself."""
+    scripts = (n.below.items for n in walk(node) if isinstance(n, Scripts) and n.below is not None)
+    return {i.name for items in scripts if len(items) == 1 for i in items if isinstance(i, Symbol) and len(i.name) == 1}
 
 
 def _names_of_costs(nodes: Sequence[object]) -> set[str]:

@@ -1,6 +1,6 @@
 r"""Names of derivatives: "write $dX$ for $\partial L/\partial X$", and \delta X as one name.
 
-Main names: `names_in_words`, `has_names`, `as_names`.
+Main names: `names_in_words`, `named_gradients`, `has_names`, `as_names`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from typing import Any
 
+from symbackprop.audit.definitions import Environment, nodes
+from symbackprop.audit.error_terms import the_cost
 from symbackprop.audit.extraction import Document
 from symbackprop.audit.grammar import parse_expression
 from symbackprop.audit.tree import (
@@ -26,10 +28,11 @@ from symbackprop.audit.tree import (
     walk,
 )
 
+COSTS = ("J", "L", "C", "E", "ell", "loss", "Loss")
 ONE = r"\$([^$]{1,40})\$"
 OF = r"(?:the )?(?:(?:partial )?derivatives? |gradients? |error |shorthand )?"
 PATTERNS = (
-    rf"{ONE} (?:for|stands for|denotes|means|to denote|to mean|as (?:a )?shorthand for|(?:as|is) short for) {OF}{ONE}",
+    rf"{ONE} (?:for|stands for|denotes?|means|to denote|to mean|as (?:a )?shorthand for|(?:as|is) short for) {OF}{ONE}",
     rf"(?:denote|write|abbreviate) by {ONE} {OF}{ONE}",
 )
 TURNED = rf"(?:denote|write|abbreviate) {OF}{ONE} (?:by|as) {ONE}"
@@ -66,6 +69,42 @@ def _likewise(paragraph: str) -> Iterator[tuple[Node, Node]]:
                 yield other, replace(slope, by=(other.of,))
 
 
+def named_gradients(env: Environment) -> tuple[list[tuple[Node, Node]], list[tuple[int, int]]]:
+    """What dX may stand for where nothing says so, the derivative of the cost; and the equations for such names."""
+    cost = the_cost(env) or _defined_cost(env)
+    if cost is None or env.differentials:
+        return [], []
+    pairs: dict[tuple[str, object], tuple[Node, Node]] = {}
+    places = []
+    for f, display in enumerate(env.displays):
+        for k, step in enumerate(links(display)):
+            mention = env.names.mention(step.left) if step.left is not None and step.relation.sign == "=" else None
+            if mention is not None and mention.family.startswith("d "):
+                places.append((f, k))
+    for node in nodes(env):
+        mention = env.names.mention(node) if isinstance(node, Differential) and node.kind == "d" else None
+        if mention is None or not mention.plain or not isinstance(node, Differential):
+            continue
+        if mention.components:  # dS_n: a row of dS
+            base = node.of.base if isinstance(node.of, Scripts) else node.of
+            node = replace(node, of=base)
+            mention = replace(mention, components=())
+        known = env.definitions.get(mention.family, ())
+        if any(d.slope for d in known):
+            continue
+        pairs.setdefault((mention.family, mention.layer), (node, Derivative("partial", "fraction", cost, (node.of,))))
+    return list(pairs.values()), places
+
+
+def _defined_cost(env: Environment) -> Node | None:
+    """The one quantity with the letter of a cost, where no derivative is written out."""
+    found = [d for f in COSTS for d in env.definitions.get(f, ()) if not d.slope and d.place[0] >= 0]
+    families = {d.head.mention.family for d in found}
+    if len(families) != 1 or env.numerators:
+        return None
+    return Symbol(families.pop()) if found[0].head.mention.plain else None
+
+
 def has_names(displays: Iterable[Display]) -> bool:
     r"""True for a document in which \delta h = \partial L / \partial h is written: there \delta h is one name."""
     return any(_names(link) for display in displays for link in links(display))
@@ -98,4 +137,4 @@ def as_names(node: Any) -> Any:
     return replace(made, factors=tuple(factors), operators=tuple(operators)) if operators else factors[0]
 
 
-__all__ = ["as_names", "has_names", "names_in_words"]
+__all__ = ["as_names", "has_names", "named_gradients", "names_in_words"]

@@ -28,7 +28,7 @@ def profile(document: Document, env: Environment, facts: Facts, reading: Reading
         for d in known:
             found |= _weights(document, env, facts, d)
             if family in env.costs and not d.slope:
-                words = _mean(env, d.right)
+                words = _mean(env, d.right) if not d.head.mention.components else ""
                 if words:
                     found.setdefault(family, words + _line(document, d))
             if d.slope:

@@ -48,7 +48,11 @@ def parts(document: Document, env: Environment) -> list[Part]:
                 continue
             before = defined.get(family)
             claimed = (f, k) not in env.roles
-            if claimed and before is not None and before >= 0 and _anew(document, before, f):
+            marked = (
+                step.left is not None and (head := env.head(step.left)) is not None and head.mention.layer is not None
+            )
+            named = any(d.slope for d in env.definitions.get(family, ()))
+            if claimed and before is not None and before >= 0 and _anew(document, before, f, not marked and not named):
                 if starts[-1][0] and _closely(document, starts[-1][0], f) and family not in starts[-1][1]:
                     starts[-1][1].add(family)
                 else:
@@ -92,15 +96,22 @@ def _defines(env: Environment, step: Link) -> str | None:
     return family if env.definitions.get(family) else None
 
 
-def _anew(document: Document, first: int, f: int) -> bool:
-    """True if the words before a formula say that a quantity is now something else."""
+def _anew(document: Document, first: int, f: int, opening: bool = True) -> bool:
+    """True if the words before a formula say that a quantity is now something else.
+
+    Args:
+        opening: the formula with which a section opens, without words, says so too.
+    """
     before, here = document.formulas[first], document.formulas[_led_by(document, f)]
     told = sentences(here.before)
     last = " ".join(s for s in told[-2:] if not re.search(SAYS_ITSELF, s))
     sentence = told[-1]
     if re.search(ANEW, last if here.display else sentence, re.I):
         return True
-    return before.headings != here.headings and re.search(LET, sentence, re.I) is not None
+    if before.headings == here.headings:
+        return False
+    opens = opening and not here.before.strip() and here.display and document.formulas[f - 1].headings != here.headings
+    return opens or re.search(LET, sentence, re.I) is not None
 
 
 def _led_by(document: Document, f: int) -> int:

@@ -127,7 +127,7 @@ class Quantities:
         ):
             items = tuple(Symbol(i) for i in implied)
         found = self.entry(whole, items, scope) if items else whole
-        if family in self.env.indexed_vectors and found.rank == 1 and len(items) == 1:
+        if family in self.env.indexed_vectors and found.rank == 1 and items:
             found = replace(found, row=self.reading.rows)
         return found
 
@@ -163,9 +163,9 @@ class Quantities:
     def entry(self, array: Array, items: Sequence[Node], scope: Scope) -> Array:
         """An array with some of its axes put in: x_j, W_{ij}, W_{i:}."""
         if len(items) != array.rank:
-            if array.rank == 2 and len(items) == 1:
-                first = self.place(items[0], array.axes[0], scope)
-                return Array((array.axes[1],), lambda j: array.at(first, j), True)
+            if array.rank > 1 and len(items) == array.rank - 1:
+                first = [self.place(item, axis, scope) for item, axis in zip(items, array.axes, strict=False)]
+                return Array(array.axes[-1:], lambda j: array.at(*first, j), True)
             raise Misfit(f"{len(items)} indices on an array with {array.rank} axes")
         places: list[Expr | None] = []
         far: dict[int, Axis] = {}  # places that are computed may lie beyond an end: there is nothing, which counts as 0

@@ -65,6 +65,7 @@ class Reading:
         ties: what happens on the thresholds of cases is left aside.
         at_once: a cost of h_t, as the words call it, is one of this time alone.
         numbers: quantities that are numbers here, whatever they are elsewhere.
+        costs_apart: a cost that is only named is no function of the other costs.
     """
 
     elementwise: bool = False
@@ -76,6 +77,7 @@ class Reading:
     ties: bool = False
     at_once: bool = False
     numbers: frozenset[str] = frozenset()
+    costs_apart: bool = False
 
 
 @dataclass
