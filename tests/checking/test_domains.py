@@ -222,3 +222,18 @@ def test_a_size_that_divides_beside_a_number_is_written_out_once():
 
     verdict = sb.check(forward, backward, shapes={"x": ("H",)}, where="(H - 2) % 4 == 0, H > 2")
     assert verdict.status == "PROVED" and "H = 10" in verdict.scope  # one size alone would prove nothing
+
+
+def largest_of_equal_entries(a, x):
+    return np.sum(x * (a[:, None] + np.zeros_like(x)).max(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_the_largest_of_entries_that_are_always_equal_has_their_slope(times):
+    """Its derivative along one of them, as many times as there are, would be right of no point."""
+
+    def slopes(a, x):
+        return times * x.sum(axis=1), np.broadcast_to(a[:, None], x.shape)
+
+    verdict = sb.check(largest_of_equal_entries, slopes, shapes={"a": ("N",), "x": ("N", "M")})
+    assert verdict.status == ("PROVED" if times == 1 else "REFUTED")

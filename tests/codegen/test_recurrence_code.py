@@ -135,6 +135,40 @@ def test_compile_for_jax_is_a_scan_that_jax_differentiates():
     np.testing.assert_allclose(slope, code(**inputs, dout=dout)["Wh_bar"], 1e-4, 1e-5)
 
 
+def forward_in_logs(A, x):
+    T, K = x.shape
+    alpha = np.zeros((T, K))
+    alpha[0] = x[0]
+    for t in range(1, T):
+        alpha[t] = np.log(np.exp(alpha[t - 1][:, None] + A).sum(axis=0)) + x[t]
+    return np.log(np.exp(alpha[T - 1]).sum())
+
+
+def backward_in_logs(A, x):
+    T, K = x.shape
+    beta = np.zeros((T, K))
+    for t in range(T - 2, -1, -1):
+        beta[t] = np.log(np.exp(A + x[t + 1] + beta[t + 1]).sum(axis=1))
+    return np.log(np.exp(x[0] + beta[0]).sum())
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@pytest.mark.parametrize("function", [forward_in_logs, backward_in_logs])
+def test_sums_of_exponentials_along_steps_where_there_is_one_step_and_where_there_are_more(function, backend):
+    """Arrays are looked up that have no place where there is one step; of two arrays one name was given to both."""
+    if backend == "jax":
+        pytest.importorskip("jax")
+    code = sb.compile(sb.trace(function, {"A": ("K", "K"), "x": ("T", "K")}), backend)
+    for length in (1, 2, 5):
+        rng = np.random.default_rng(length)
+        A, x, dA, dx = (rng.normal(size=size) for size in ((3, 3), (length, 3)) * 2)
+        value, *slopes = code(A=A, x=x).values()
+        up, down = (function(A + h * dA, x + h * dx) for h in (1e-6, -1e-6))
+        assert value == pytest.approx(function(A, x), rel=1e-6)
+        along = sum(np.sum(np.asarray(s) * d) for s, d in zip(slopes, (dA, dx), strict=True))
+        assert along == pytest.approx((up - down) / 2e-6, rel=1e-4)
+
+
 def test_compile_refuses_no_steps_by_name():
     code = sb.compile(sb.trace(elman, ELMAN))
     inputs = arrays_for(ELMAN, None, 0, "float64")

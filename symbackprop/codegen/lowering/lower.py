@@ -87,6 +87,17 @@ def _must_have_its_loop(form: Form) -> None:
             )
 
 
+def _must_have_own_names(form: Form) -> None:
+    """Refuse two arrays of one name: the printed code could not tell them apart."""
+    seen: dict[str, Tensor] = {t.name: t for t in form.inputs}
+    for statement in form.statements:
+        tensor = statement.target.tensor
+        if seen.setdefault(tensor.name, tensor) is not tensor:
+            raise UnsupportedError(
+                f"internal error: two arrays are called {tensor.name}", help="please report this case"
+            )
+
+
 def lower(program: Program, comments: Mapping[Tensor | Entry, str] | None = None) -> Form:
     """The imperative form of `program`, pruned to its outputs.
 
@@ -101,8 +112,10 @@ def lower(program: Program, comments: Mapping[Tensor | Entry, str] | None = None
         else:
             lowering.equation(block)
     form = Form(program.inputs, tuple(lowering.statements), program.outputs, program.parameters, comments or {})
-    form = scheduled(needed(share(needed(form, lowering.plans)), lowering.plans), lowering.plans)
+    shared = share(needed(form, lowering.plans), taken=lowering.names)
+    form = scheduled(needed(shared, lowering.plans), lowering.plans)
     _must_have_its_loop(form)
+    _must_have_own_names(form)
     return replace(form, parameters=(*form.parameters, *unbound(form)))
 
 

@@ -10,7 +10,7 @@ Two expressions have one `key` if they are the same array, whatever their indice
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import count
 
@@ -72,13 +72,14 @@ def _structure(expr: Expr, names: dict[Index, object], depth: int) -> object:
     return (type(expr), parts)
 
 
-def share(form: Form, costly: Callable[[Expr], bool] | None = None) -> Form:
+def share(form: Form, costly: Callable[[Expr], bool] | None = None, taken: Iterable[str] = ()) -> Form:
     """`form` with each costly subexpression computed once.
 
     Args:
         costly: which are; functions, roots and quotients over arrays if left out.
+        taken: names of what is not in the form yet, as of arrays in which the steps of a loop will lie.
     """
-    return _Sharing(form, costly or _is_costly).run()
+    return _Sharing(form, costly or _is_costly, taken).run()
 
 
 def is_sum(expr: Expr) -> bool:
@@ -94,7 +95,7 @@ def _is_costly(expr: Expr) -> bool:
 
 
 class _Sharing:
-    def __init__(self, form: Form, costly: Callable[[Expr], bool]) -> None:
+    def __init__(self, form: Form, costly: Callable[[Expr], bool], taken: Iterable[str]) -> None:
         self.form, self.costly = form, costly
         self.uses: Counter[Key] = Counter()
         for statement in form.statements:
@@ -102,7 +103,7 @@ class _Sharing:
                 order = axes(statement.target)
                 self.uses.update(self._key(e, order) for e in subexpressions(statement.value) if self.costly(e))
         self.holds: dict[Key, Tensor] = {}
-        self.names = {s.target.tensor.name for s in form.statements} | {t.name for t in form.inputs}
+        self.names = {s.target.tensor.name for s in form.statements} | {t.name for t in form.inputs} | {*taken}
         self.statements: list[Statement] = []
 
     def run(self) -> Form:
