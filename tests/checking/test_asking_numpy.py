@@ -420,7 +420,8 @@ def test_a_backward_that_fails_for_numpy_alone_is_at_fault():
     ],
 )
 def test_gradients_are_told_by_name_or_place(returned, named):
-    traced = SimpleNamespace(gradients={"x": X, "w": OUT})
+    inputs = [SimpleNamespace(name=name) for name in "xwd"]
+    traced = SimpleNamespace(gradients={"x": X, "w": OUT}, forward=SimpleNamespace(inputs=inputs))
     assert module._by_name(returned, traced) == named
 
 

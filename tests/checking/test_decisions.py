@@ -499,8 +499,8 @@ def test_of_many_symbols_each_gets_sizes_of_its_own(monkeypatch):
 def test_numbers_come_first_at_all_sizes_and_proofs_at_the_smallest(monkeypatch, statuses, refuted_at):
     sizes = [3, 5, 2, 7, 9]
     stated = Stated(("T",), [SimpleNamespace(sizes={"T": n}) for n in sizes], [set() for _ in sizes])
-    goal = lambda traced: SimpleNamespace(traced=traced, names=("x",))  # noqa: E731
-    no = said("REFUTED", reason="numbers")
+    goal = lambda traced: SimpleNamespace(traced=traced, names=("x", "w"), question=traced.sizes["T"])  # noqa: E731
+    no = said("REFUTED", reason="numbers", wrong=("x",))
     seen, proofs = [], iter((*statuses, "PROVED"))
 
     def screened(goal, subject, stage, budget):
@@ -510,10 +510,12 @@ def test_numbers_come_first_at_all_sizes_and_proofs_at_the_smallest(monkeypatch,
     calls = stand_in(
         monkeypatch, check, goal_of=goal, _screened=screened, decide=lambda *_: said(next(proofs)),
         _summed_up=lambda verdicts, order, *_: (verdicts, order),
+        wrong_gradients=lambda question, left, **_: left if question == 7 else (),
     )  # fmt: skip
     answer = check._decided_at(stated, "gradients", BUDGET)
     if refuted_at:
-        assert answer is no and not calls["decide"]
+        assert (answer.status, answer.wrong, answer.reason) == ("REFUTED", ("x", "w"), "numbers")
+        assert not calls["decide"]
         return
     everywhere = [("first look", n) for n in sizes] + [("directed", n) for n in sizes[check.CONCRETE_PROVED :]]
     assert seen == everywhere
