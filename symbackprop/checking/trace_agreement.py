@@ -347,6 +347,7 @@ def _run_both(pair: _Pair, point: Point) -> bool:
         forward, backward = pair.programs
         expected = _evaluated(forward, point)
         if expected is None:
+            _must_read_inside(pair.forward, forward, point)
             return False
         same = [
             _same(pair, pair.forward, forward, point, tensor, tensor.name, given, expected[tensor])
@@ -354,6 +355,8 @@ def _run_both(pair: _Pair, point: Point) -> bool:
         ]
         expected = _evaluated(backward, point)
         if expected is None:
+            _run_backward(pair, point, cache)
+            _must_read_inside(pair.backward, backward, point)
             return False
         returned = _by_name(_run_backward(pair, point, cache), pair.traced)
         for name, tensor in pair.traced.gradients.items():
@@ -397,6 +400,18 @@ def _evaluated(
     except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
         return None
     return {t: to_numpy(arrays[t], evaluator.shape(t, values), FLOAT) for t in evaluator.program.outputs}
+
+
+def _must_read_inside(function: Callable[..., Any], evaluator: Evaluator, point: Point) -> None:
+    """Raise where the equations read outside a tensor though the code, which has run, does not: at x[-1], say."""
+    given = {t: array_of(t, point.inputs[t], point.inputs[t].shape, FLOAT) for t in evaluator.program.inputs}
+    try:
+        evaluator.run(point.values(FLOAT), given)
+    except OutOfRangeError as error:
+        what = f"{name_of(function)} has a result when {framework_of(function)} runs it, and its lines have none"
+        raise TraceDiffersError(what, evidence=[f"sizes:  {_sizes(point.sizes)}", f"as traced:  {error}"]) from None
+    except (TooCloseError, ZeroDivisionError, OverflowError):
+        return
 
 
 def _listed(result: Any) -> list[Any]:

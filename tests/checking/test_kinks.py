@@ -213,3 +213,11 @@ def test_a_mask_at_the_margin_of_a_hinge_has_its_own_convention():
 def test_conventions_elsewhere_says_which_side_counts_at_each_threshold():
     masks = multiply(where(Compare("<", VALUE, ONE), ONE, ZERO), where(Compare("<=", negate(ONE), VALUE), ONE, ZERO))
     assert conventions_elsewhere(program(masks)) == {1: "above", -1: "above"}
+
+
+@pytest.mark.parametrize(("factor", "status"), [(1, "PROVED"), (4, "REFUTED")])
+def test_an_axis_of_a_known_length_that_nothing_depends_on_has_one_largest_entry(factor, status):
+    def forward(x):
+        return np.max(np.ones((x.shape[0], 4)) * x[:, None], axis=1)
+
+    assert sb.check(forward, lambda dout, x: {"x": factor * dout}, shapes={"x": ("N",)}).status == status

@@ -275,3 +275,52 @@ def test_what_rounding_leaves_of_a_slope_that_has_levelled_off_is_not_steady():
         return _steady(Evaluator(program, FLOAT), Point({size: 1}, {x: np.array([value])}))
 
     assert steady(0.5) and not steady(18.0)
+
+
+def test_places_that_a_line_has_computed_count_from_the_end_where_they_are_negative():
+    def forward(x, i):
+        j = i - 1
+        return x[j]
+
+    def backward(dout, x, i):
+        j = i - 1
+        d = np.zeros_like(x)
+        np.add.at(d, j, dout)
+        return {"x": d}
+
+    def only_inside(dout, x, i):  # x[-1] is the last entry, and has a gradient too
+        d = np.zeros_like(x)
+        np.add.at(d, i - 1, dout * (i > 0))
+        return {"x": d}
+
+    given = {"shapes": {"x": ("V",), "i": ("N",)}, "assume": {"i": "labels:V"}}
+    assert sb.check(forward, backward, **given).for_all_sizes
+    assert sb.check(forward, only_inside, **given).status == "REFUTED"
+
+
+def test_one_label_counts_from_the_end_where_it_is_negative():
+    def backward(dout, x, y):
+        d = np.zeros_like(x)
+        if y > 0:
+            d[y - 1] = dout
+        return {"x": d}
+
+    shapes = {"x": ("V",), "y": ()}
+    assert sb.check(lambda x, y: x[y - 1], backward, shapes=shapes, assume={"y": "label:V"}).status == "REFUTED"
+
+
+def test_lines_that_read_outside_an_array_where_the_code_does_not_are_no_trace_of_it(monkeypatch):
+    """As if places of np.take_along_axis were not counted from the end."""
+    from symbackprop.frontends.numpy import subscripts
+
+    monkeypatch.setattr(subscripts, "_from_the_end", lambda places, size: places)
+
+    def backward(dout, x, i):
+        d = np.zeros_like(x)
+        np.add.at(d, i - 1, dout * (i > 0))
+        return {"x": d}
+
+    given = {"shapes": {"x": ("V",), "i": ("N",)}, "assume": {"i": "labels:V"}}
+    verdict = sb.check(lambda x, i: x[i - 1], backward, **given)
+    assert verdict.status == "UNDECIDED"
+    assert "and its lines have none" in verdict.reason

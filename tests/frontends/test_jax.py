@@ -521,3 +521,27 @@ def test_a_bwd_that_returns_no_tuple_is_malformed():
     sine.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: g * jnp.cos(x))
     verdict = sb.check(sine, shapes={"x": ("N",)})
     assert (verdict.status, verdict.diagnosis) == ("MALFORMED", "bwd of sine does not return a tuple of gradients")
+
+
+@pytest.mark.parametrize(("begin", "first"), [(3, 1), (-2, 2), (-9, 0)])
+def test_a_slice_that_would_leave_its_axis_is_moved_back(begin, first):
+    def forward(x):
+        return jax.lax.dynamic_slice(x, (begin,), (3 if begin == 3 else 2,))
+
+    def backward(dout, x):
+        return {"x": jnp.zeros_like(x).at[first : first + dout.shape[0]].add(dout)}
+
+    assert sb.check(forward, backward, shapes={"x": (4,)}).status == "PROVED"
+
+
+@pytest.mark.parametrize(("backward", "status"), [
+    (lambda g, i: jnp.where(i > 0, g[jnp.maximum(i - 1, 0)], 0), "PROVED"),
+    (lambda g, i: g[i - 1], "REFUTED"),
+])  # fmt: skip
+def test_a_segment_below_the_first_is_left_out(backward, status):
+    def forward(x, i):
+        return jax.ops.segment_sum(x, i - 1, num_segments=4)
+
+    verdict = sb.check(forward, lambda dout, x, i: {"x": backward(dout, i)}, shapes={"x": ("N",), "i": ("N",)},
+                       assume={"i": "labels:5"})  # fmt: skip
+    assert verdict.status == status

@@ -220,3 +220,18 @@ def test_check_refuses_what_a_mask_selects_by_name(forward, said):
     verdict = sb.check(forward, lambda dout, X, w, t: {"X": X}, shapes=ROWS)
     assert verdict.status == "UNDECIDED"
     assert said in verdict.reason
+
+
+@pytest.mark.parametrize(("count", "status"), [(len, "PROVED"), (lambda i: 1, "REFUTED")])
+def test_places_of_a_flat_mask_are_as_many_as_it_has(count, status):
+    def forward(x):
+        i = np.flatnonzero(x > 0)
+        return np.mean(x[i] ** 2)
+
+    def backward(x):
+        i = np.flatnonzero(x > 0)
+        d = np.zeros_like(x)
+        d[i] = 2 * x[i] / count(i)
+        return {"x": d}
+
+    assert sb.check(forward, backward, shapes={"x": ("N",)}).status == status

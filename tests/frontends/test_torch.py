@@ -653,3 +653,23 @@ def test_a_gradient_of_what_is_detached_is_told_in_plain_words():
 
     verdict = sb.check(distance, both, shapes={"p": ("N",), "z": ("N",)})
     assert (verdict.wrong, verdict.diagnosis) == (("z",), "z: the forward pass detaches it, so its gradient is 0")
+
+
+@pytest.mark.parametrize(("options", "divisor"), [
+    ({"count_include_pad": False}, [2.0, 3, 3, 3, 2]), ({"divisor_override": 2}, [2.0] * 5), ({}, [3.0] * 5),
+])  # fmt: skip
+def test_an_average_of_windows_is_over_what_its_options_say(options, divisor):
+    def forward(x):
+        return torch.nn.functional.avg_pool1d(x, 3, 1, 1, **options)
+
+    def forward2d(x):
+        return torch.nn.functional.avg_pool2d(x, (1, 3), 1, (0, 1), **options)
+
+    def backward(dout, x):
+        wide = torch.nn.functional.pad(dout / torch.tensor(divisor), (1, 1))
+        return {"x": wide[..., :-2] + wide[..., 1:-1] + wide[..., 2:]}
+
+    of_images = "divisor_override" in options
+    verdict = sb.check(forward2d if of_images else forward, backward,
+                       shapes={"x": ("N", "C", 1, 5) if of_images else ("N", "C", 5)})  # fmt: skip
+    assert verdict.status == "PROVED"

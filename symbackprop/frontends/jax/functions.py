@@ -16,11 +16,11 @@ from symbackprop.errors import TraceError
 from symbackprop.frontends.jax.array import bare, dressed
 from symbackprop.frontends.numpy.array import Array
 from symbackprop.frontends.numpy.differentiation import stopped
-from symbackprop.frontends.numpy.dtypes import kind_of_type
+from symbackprop.frontends.numpy.dtypes import interval, kind_of_type
 from symbackprop.frontends.numpy.namespace import constant
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS as N
-from symbackprop.frontends.numpy.session import guarded
+from symbackprop.frontends.numpy.session import axis_indices, guarded
 
 NN: dict[str, Callable[..., Any]] = {}
 LAX: dict[str, Callable[..., Any]] = {}
@@ -269,13 +269,16 @@ def _ndtr(x: Any) -> Any:
 
 @_enter(OPS, "segment_sum")
 def _segment_sum(data: Any, segment_ids: Any, num_segments: Any = None, **_: Any) -> Any:
-    """Rows added up by label."""
-    rows = as_array(data)
+    """Rows added up by label; those of a label below 0 are left out, as are those of one that is too large."""
+    rows, labels = as_array(data), as_array(segment_ids)
     if num_segments is None:
         raise TraceError("segment_sum without num_segments has a length that depends on the data",
                          help="say how many there are: num_segments=...")  # fmt: skip
     result = N["zeros"]((num_segments, *rows.shape[1:]))
-    N["add.at"](result, segment_ids, rows)
+    if interval(labels.read()(axis_indices(labels.axes)))[0] < 0:
+        outside = N["reshape"](N["less"](labels, 0), (*labels.shape, *(1,) * (rows.ndim - labels.ndim)))
+        rows, labels = N["where"](outside, 0, rows), N["maximum"](labels, 0)
+    N["add.at"](result, labels, rows)
     return result
 
 
@@ -391,7 +394,13 @@ def _slice_in_dim(operand: Any, start_index: Any, limit_index: Any, stride: Any 
     return N["getitem"](*_along(operand, axis, slice(start_index, limit_index, stride)))
 
 
-@_enter(LAX, "index_in_dim", "dynamic_index_in_dim")
+@_enter(LAX, "dynamic_index_in_dim")
+def _dynamic_index_in_dim(operand: Any, index: Any, axis: Any = 0, keepdims: Any = True) -> Any:
+    place = index if isinstance(index, Array) else _start(index, 1, as_array(operand).shape[axis])
+    return _index_in_dim(operand, place, axis, keepdims)
+
+
+@_enter(LAX, "index_in_dim")
 def _index_in_dim(operand: Any, index: Any, axis: Any = 0, keepdims: Any = True) -> Any:
     taken = N["getitem"](*_along(operand, axis, index))
     return N["expand_dims"](taken, axis) if keepdims else taken
@@ -399,19 +408,20 @@ def _index_in_dim(operand: Any, index: Any, axis: Any = 0, keepdims: Any = True)
 
 @_enter(LAX, "dynamic_slice_in_dim")
 def _dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: Any, axis: Any = 0) -> Any:
-    """Where it would leave the axis JAX moves the slice back; such starts are refused as NumPy's."""
-    return N["getitem"](*_along(operand, axis, slice(_place(start_index), _place(start_index) + slice_size)))
+    start = _start(start_index, slice_size, as_array(operand).shape[axis])
+    return N["getitem"](*_along(operand, axis, slice(start, start + slice_size)))
 
 
 @_enter(LAX, "dynamic_slice")
 def _dynamic_slice(operand: Any, start_indices: Any, slice_sizes: Any) -> Any:
-    starts = map(_place, start_indices)
+    starts = map(_start, start_indices, slice_sizes, as_array(operand).shape)
     return N["getitem"](operand, tuple(slice(s, s + n) for s, n in zip(starts, slice_sizes, strict=True)))
 
 
 @_enter(LAX, "dynamic_update_slice_in_dim")
 def _dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axis: Any) -> Any:
-    new, start = as_array(update), _place(start_index)
+    new = as_array(update)
+    start = _start(start_index, new.shape[axis], as_array(operand).shape[axis])
     result, places = _along(N["copy"](operand), axis, slice(start, start + new.shape[axis]))
     N["setitem"](result, places, new)
     return result
@@ -420,15 +430,19 @@ def _dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, ax
 @_enter(LAX, "dynamic_update_slice")
 def _dynamic_update_slice(operand: Any, update: Any, start_indices: Any) -> Any:
     result, new = N["copy"](operand), as_array(update)
-    starts = map(_place, start_indices)
+    starts = map(_start, start_indices, new.shape, result.shape)
     N["setitem"](result, tuple(slice(s, s + n) for s, n in zip(starts, new.shape, strict=True)), new)
     return result
 
 
-def _place(start: Any) -> Any:
+def _start(start: Any, length: Any, whole: Any) -> Any:
+    """Where a slice of some length begins: counted from the end if negative, and moved to where all of it is inside."""
     if isinstance(start, (Array, float)):
         raise TraceError("a slice whose start depends on the data cannot be traced")
-    return start
+    place = start + whole if start < 0 else start
+    if place < 0:
+        return 0
+    return whole - length if place + length > whole else place
 
 
 @_enter(LAX, "pad")

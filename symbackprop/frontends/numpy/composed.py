@@ -136,7 +136,7 @@ def _ix(*args: Any) -> Any:
 
 @implements("flatnonzero")
 def _flatnonzero(a: Any) -> Any:
-    return Places(truth(ravel(a)))
+    return Places(truth(ravel(a)))[0]
 
 
 @implements("extract")

@@ -16,7 +16,6 @@ from symbackprop.expression.build import (
     Index,
     Position,
     Sum,
-    Symbol,
     close_sum,
     free_indices,
     fresh,
@@ -39,6 +38,7 @@ from symbackprop.frontends.numpy.session import (
     guarded,
     holds,
     index_name,
+    is_so,
     must_know,
     product_of,
 )
@@ -215,9 +215,9 @@ def _extreme(kind: Literal["max", "min"], a: Any, axis: Any, keepdims: Any, of_n
 def _are_one(index: Index, value: Expr) -> bool:
     """True if there is one entry along an axis, or all are the same: the largest is no choice, and has its slope.
 
-    Of an axis whose length is computed that is not said: it may be empty.
+    That is not said of an axis that may be empty.
     """
-    return index.size is ONE or (isinstance(index.size, Symbol) and index not in free_indices(value))
+    return index.size is ONE or (index not in free_indices(value) and is_so("<", ZERO, index.size) is True)
 
 
 @implements("max", "amax", method=True)

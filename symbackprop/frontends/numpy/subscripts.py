@@ -36,7 +36,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.functions import FLOOR, ROUND
 from symbackprop.frontends.numpy.array import Array, Order, View, array, order_of, scalar
-from symbackprop.frontends.numpy.dtypes import ends
+from symbackprop.frontends.numpy.dtypes import ends, interval
 from symbackprop.frontends.numpy.elementwise import broadcast_shape, stretched
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.masked import Masked, Selection, all_places, at_places, selected
@@ -174,7 +174,7 @@ def _from_the_end(places: Array, size: Expr) -> Array:
     """The places, counted from the end where they may be negative."""
     content = places.read()
     probe = content(axis_indices(places.axes))
-    if is_so("<=", ZERO, probe) is True or not any(isinstance(n, Number) and n.value < 0 for n in nodes_once(probe)):
+    if is_so("<=", ZERO, probe) is True or interval(probe)[0] >= 0:
         return places
     return array(places.axes, lambda i: reduced(Remainder(content(i), size)), "integer")
 
@@ -201,6 +201,8 @@ def _place(given: Expr, axis: int, size: Expr, *, ask: bool = True) -> Expr:
         NeedsConcreteSizes: that depends on the sizes.
     """
     place = reduced(add(given, size)) if is_so("<", given, ZERO) is True else given
+    if place is given and _is_label(given) and interval(given)[0] < 0:
+        place = reduced(Remainder(given, size))
     for relation, low, high in (("<=", ZERO, place), ("<", place, size)):
         answer = is_so(relation, low, high)  # type: ignore[arg-type]
         if answer is False:

@@ -503,11 +503,12 @@ def _poisson(
 @function("embedding_bag")
 def _embedding_bag(
     input: Any, weight: Any, offsets: Any = None, max_norm: Any = None, norm_type: Any = 2,
-    scale_grad_by_freq: Any = False, mode: Any = "mean", *_: Any, per_sample_weights: Any = None, **__: Any,
+    scale_grad_by_freq: Any = False, mode: Any = "mean", sparse: Any = False, per_sample_weights: Any = None,
+    include_last_offset: Any = False, padding_idx: Any = None,
 ) -> Any:  # fmt: skip
     rows = as_array(input)
-    if offsets is not None or max_norm is not None or rows.ndim != 2:
-        raise TraceError("embedding_bag with offsets or max_norm cannot be traced")
+    if offsets is not None or max_norm is not None or padding_idx is not None or rows.ndim != 2:
+        raise TraceError("embedding_bag with offsets, max_norm or padding_idx cannot be traced")
     taken = N["getitem"](weight, rows)
     if per_sample_weights is not None:
         taken = N["multiply"](taken, N["expand_dims"](per_sample_weights, -1))

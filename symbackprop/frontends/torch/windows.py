@@ -127,24 +127,42 @@ def _derivatives_of_convolution(count: int) -> None:
     transposed = _transposed_convolution(f"conv_transpose{count}d", count)
 
 
-def _pooling(name: str, count: int, reduction: str) -> Callable[..., Any]:
-    def pooling(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, *more: Any, **options: Any) -> Any:
-        lengths = _each(kernel_size, count)
-        unusual = [v for v in (*more, *options.values()) if v not in (None, False, True, 1)]
-        if unusual or options.get("ceil_mode") or options.get("return_indices"):
-            raise TraceError(f"{name} with dilation, ceil_mode or return_indices cannot be traced")
-        fill = -math.inf if reduction == "max" else 0
-        cut = _windows(input, lengths, kernel_size if stride in (None, []) else stride, padding, fill)
-        return N[reduction](cut, axis=tuple(range(cut.ndim - count, cut.ndim)))
+def _maximum_pooling(name: str, count: int) -> None:
+    @function(name)
+    def pooling(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+                ceil_mode: Any = False, return_indices: Any = False) -> Any:  # fmt: skip
+        if ceil_mode or return_indices:
+            raise TraceError(f"{name} with ceil_mode or return_indices cannot be traced")
+        steps = kernel_size if stride in (None, []) else stride
+        cut = _windows(input, _each(kernel_size, count), steps, padding, -math.inf, dilation)
+        return _over_windows("max", cut, count)
 
-    return function(name)(pooling)
+
+def _average_pooling(name: str, count: int) -> None:
+    @function(name)
+    def pooling(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False,
+                count_include_pad: Any = True, divisor_override: Any = None) -> Any:  # fmt: skip
+        if ceil_mode:
+            raise TraceError(f"{name} with ceil_mode cannot be traced")
+        how = (_each(kernel_size, count), kernel_size if stride in (None, []) else stride, padding)
+        cut = _windows(input, *how)
+        if divisor_override is not None:
+            return N["divide"](_over_windows("sum", cut, count), divisor_override)
+        if count_include_pad:
+            return _over_windows("mean", cut, count)
+        inside = _windows(N["ones"](as_array(input).shape), *how)
+        return N["divide"](_over_windows("sum", cut, count), _over_windows("sum", inside, count))
+
+
+def _over_windows(reduction: str, cut: Any, count: int) -> Any:
+    return N[reduction](cut, axis=tuple(range(cut.ndim - count, cut.ndim)))
 
 
 for _count in (1, 2, 3):
     _convolution(f"conv{_count}d", _count)
     _derivatives_of_convolution(_count)
-    _pooling(f"max_pool{_count}d", _count, "max")
-    _pooling(f"avg_pool{_count}d", _count, "mean")
+    _maximum_pooling(f"max_pool{_count}d", _count)
+    _average_pooling(f"avg_pool{_count}d", _count)
 
 
 def _adaptive(count: int) -> None:
