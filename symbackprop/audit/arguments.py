@@ -1,7 +1,7 @@
 r"""Arguments that are counted: in \pi(a \mid s) = e^{h(s, a)} / \sum_b e^{h(s, b)} the letters a, b and s are indices.
 
-A quantity of which some argument is the letter of a sum around it has an entry for each value of its arguments. Main
-name: `counted_arguments`.
+A quantity of which some argument is the letter of a sum around it has an entry for each value of its arguments, and so
+has one of the same letters, as \pi here. Main name: `counted_arguments`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ Called = tuple[Node, int]  # the letter before a bracket, and the number of its 
 def counted_arguments(displays: Sequence[Display]) -> Callable[[Any], Any] | None:
     r"""What puts \pi_{a, s} for \pi(a \mid s) into a tree; None if no sum runs over such an argument."""
     written = [_rewritten(display, _exponent) for display in displays]
-    counted = {called for display in written for called in _counted(display)}
-    counted -= {called for display in written for called in _computed(display)}
+    computed = {called for display in written for called in _computed(display)}
+    counted = {called for display in written for called in _counted(display)} - computed
+    calls = [call for display in written for node in walk(display) for call in _calls(node)]
+    letters = {i for first, group in calls if (first, len(group.items)) in counted for i in group.items}
+    counted |= {(first, len(group.items)) for first, group in calls if letters.issuperset(group.items)} - computed
     if not counted:
         return None
     return lambda tree: _rewritten(_rewritten(tree, _exponent), functools.partial(_entries, counted))
