@@ -26,7 +26,7 @@ from symbackprop.audit.definitions import (
     rests_on,
 )
 from symbackprop.audit.differentials import with_differentials
-from symbackprop.audit.error_terms import Meaning, meanings, recursions
+from symbackprop.audit.error_terms import Meaning, meanings, opposite, recursions
 from symbackprop.audit.extraction import Document, Formula, extract
 from symbackprop.audit.grammar import parse, parse_expression
 from symbackprop.audit.inference import infer
@@ -309,17 +309,40 @@ def _error_terms(document: Document, env: Environment, clock: Clock) -> list[Mea
     """What quantities stand for that are given by the next layer's alone: one of their equations proves it."""
     found = []
     for recursion in recursions(env):
+        own = [d.place for d in (recursion.general, *recursion.last)]
+        every = _speaking_of(env, recursion.family)
         for meaning in meanings(env, recursion):
             if not meaning.said:
-                spoken = [(s.left, s.right) for s in env.spoken if s.left is not None]
-                tried = environment(env.displays, env.habits, [*spoken, *meaning.pairs], env.differentials)
-                judge = Judge(document, tried, *infer(document, tried), clock)
-                steps = [(d.place, tried.link(d.place)) for d in (recursion.general, *recursion.last)]
-                if not any(judge.ruled(s.left, s.right, place).status == "PROVED" for place, s in steps if s.left):
+                if not _proved_with(document, env, clock, meaning, own):
                     continue
+                if recursion.last and (count := _proved_with(document, env, clock, meaning, every)) < len(every):
+                    other = opposite(meaning)
+                    meaning = other if _proved_with(document, env, clock, other, every) > count else meaning
             found.append(meaning)
             break
     return found
+
+
+def _speaking_of(env: Environment, family: str) -> list[tuple[int, int]]:
+    """The places of equations in which a quantity has part."""
+    return [
+        (f, k)
+        for f, display in enumerate(env.displays)
+        for k, step in enumerate(links(display))
+        if step.relation.sign == "="
+        and any(family in mentions_in(env, side) for side in (step.left, step.right) if side is not None)
+    ]
+
+
+def _proved_with(
+    document: Document, env: Environment, clock: Clock, meaning: Meaning, places: Sequence[tuple[int, int]]
+) -> int:
+    """How many of some equations are proved if an error term stands for a derivative."""
+    spoken = [(s.left, s.right) for s in env.spoken if s.left is not None]
+    tried = environment(env.displays, env.habits, [*spoken, *meaning.pairs], env.differentials)
+    judge = Judge(document, tried, *infer(document, tried), clock)
+    steps = [(place, tried.link(place)) for place in places]
+    return sum(judge.ruled(s.left, s.right, place).status == "PROVED" for place, s in steps if s.left)
 
 
 def _gradients(document: Document, env: Environment, clock: Clock) -> list[tuple[Node, Node]]:

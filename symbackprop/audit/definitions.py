@@ -418,7 +418,7 @@ def _definitions(env: Environment) -> None:
     slopes: dict[tuple[str, Layer | None], tuple[int, int]] = {}
     for k, link in enumerate(env.spoken):
         head = env.head(link.left) if link.left is not None else None
-        if head is not None and _defines_slope(env, head, link):
+        if head is not None and _defines_slope(env, head, _without_sign(link)):
             slopes.setdefault((head.mention.family, _generic(env, head.mention.layer)), (SPOKEN, k))
     for f, display in enumerate(env.displays):
         for k, link in enumerate(links(display)):
@@ -677,6 +677,12 @@ def _defines_slope(env: Environment, head: Head, link: Link) -> bool:
         return False
     of = env.head(right.of)
     return of is not None and head.mention.plain and not head.arguments and of.mention.family != head.mention.family
+
+
+def _without_sign(link: Link) -> Link:
+    """An error may be the opposite of a derivative."""
+    right = link.right
+    return replace(link, right=right.terms[0]) if isinstance(right, Terms) and right.signs == ("-",) else link
 
 
 def _says_again(env: Environment, one: Node, two: Node) -> bool:

@@ -2,7 +2,9 @@ r"""Error terms that a document gives by the next layer's alone: delta^l = (W^{l
 
 Such an equation defines nothing by itself: what stands at the last layer decides. People mean the derivative of the
 cost by a quantity of the layer, and this is what is supposed where the equation, or the one at the last layer, is
-proved for it. By induction from the last layer both equations say no more. Main names: `recursions`, `meanings`.
+proved for it. By induction from the last layer both equations say no more. The equation alone is as true of the
+opposite of a derivative; that is meant where more of what the document says of it is proved so. Main names:
+`recursions`, `meanings`, `opposite`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from symbackprop.audit.definitions import Definition, Environment, nodes
 from symbackprop.audit.latex import to_tex
-from symbackprop.audit.tree import Derivative, Node, Scripts, walk
+from symbackprop.audit.tree import Derivative, Node, Scripts, Terms, walk
 
 Pair = tuple[Node, Node]  # a name, and the derivative that it stands for
 
@@ -74,6 +76,13 @@ def meanings(env: Environment, recursion: Recursion) -> Iterator[Meaning]:
         yield Meaning(tuple(zip(names, slopes, strict=True)), told="" if recursion.last else told)
 
 
+def opposite(meaning: Meaning) -> Meaning:
+    """The derivative with the other sign, y - a: errors are what is still missing to some authors."""
+    pairs = tuple((name, Terms((slope,), ("-",))) for name, slope in meaning.pairs)
+    told = "; ".join(f"{to_tex(name)} stands for {to_tex(slope)}" for name, slope in pairs[:1])
+    return replace(meaning, pairs=pairs, told=told)
+
+
 def _last(env: Environment, family: str, general: Definition) -> tuple[Definition, ...]:
     return tuple(d for d in env.definitions[family] if d is not general and d.layer is not None)
 
@@ -114,4 +123,4 @@ def _layered(env: Environment, recursion: Recursion) -> list[Scripts]:
     return list(found.values())
 
 
-__all__ = ["Meaning", "Recursion", "meanings", "recursions", "the_cost"]
+__all__ = ["Meaning", "Recursion", "meanings", "opposite", "recursions", "the_cost"]

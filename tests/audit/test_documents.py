@@ -292,3 +292,13 @@ The loss is $L = \sum_t L_t$ with $L_t = -\sum_k y_{t,k} \log p_{t,k}$ and one-h
 $$\frac{\partial L}{\partial V} = \sum_t (p_t - y_t) h_t^T$$
 """
     assert statuses(text) == ["PROVED"]
+
+
+def test_a_quantity_with_the_letters_of_counted_arguments_has_entries() -> None:
+    text = r"""
+Let $$\pi(a|s) = \frac{e^{h(s,a)}}{\sum_b e^{h(s,b)}}$$
+
+$$\frac{\partial \log \pi(a|s)}{\partial h(s,b)} = 1[a=b] - \pi(OF|s)$$
+"""
+    for letter, status in (("b", "PROVED"), ("a", "REFUTED")):
+        assert audit(text.replace("OF", letter), "md").judgements[-1].status == status

@@ -87,3 +87,13 @@ $$\delta^{(l)}_j = \sum_i w^{(l+1)}_{ji}\delta^{(l+1)}_i \sigma'(z^{(l)}_j)$$
 $$\delta^{(l)}_j = \sum_i w^{(l+1)}_{ij}\delta^{(l+1)}_i \sigma'(z^{(l)}_j)$$
 """
     assert statuses(audit(text, "md")) == ["PROVED", "REFUTED"]
+
+
+def test_an_error_may_be_what_is_still_missing() -> None:
+    last = r"(y - a^{(L)}) \odot \sigma'(z^{(L)})"
+    found = judged(last, slope=r"-\delta^{(l)}")
+    assert statuses(found) == ["PROVED"] * 3
+    assert any(r"\delta^{(l)} stands for -" in told for told in found.assumptions)
+    assert statuses(judged(last)) == ["REFUTED", "PROVED", "PROVED"]  # the others say which sign it has
+    doubled = r"2 (W^{(l+1)})^T \delta^{(l+1)} \odot \sigma'(z^{(l)})"
+    assert statuses(judged(last, doubled, r"-\delta^{(l)}")) != ["PROVED"] * 3
