@@ -17,7 +17,7 @@ from typing import Any
 
 from symbackprop.checking.budget import Budget
 from symbackprop.checking.check import Case, confirmed
-from symbackprop.checking.diagnosis.edited_function import as_written, edited, statement_at
+from symbackprop.checking.diagnosis.edited_function import as_written, edited, statements_at
 from symbackprop.checking.user_lines import with_parts
 from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import SymbackpropError
@@ -93,7 +93,7 @@ def _called(program: Program, called: Mapping[str, str], function: Callable[...,
     for equation in program.equations:
         number = re.fullmatch(r"line (\d+)", equation.note)
         if number is not None and numbers.count(equation.note) == 1:
-            statement = statement_at(function, int(number[1]))
+            statement = next(iter(statements_at(function, int(number[1]))), None)
             target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
             while isinstance(target, ast.Subscript):  # p[rows, y] -= 1 is a new p
                 target = target.value

@@ -105,3 +105,12 @@ def test_cure_of_a_part_of_a_line_is_told_as_the_whole_line() -> None:
         "dx[n,d] = (dxhat[n,d] - sum(d_1, dxhat[n,d_1])/D - xhat[n,d]*sum(d_1, dxhat[n,d_1]*xhat[n,d_1])/D)/std[n]"
     )
     assert verdict.cured[0].code.startswith("dx = (dxhat - ")
+
+
+def test_what_is_returned_behind_a_condition_on_one_line_is_told_as_a_return() -> None:
+    def backward(dout, x, w):  # type: ignore[no-untyped-def]
+        if dout.shape[0] > 0: return -dout @ w.T, x.T @ dout  # fmt: skip  # noqa: E701
+        return dout @ w.T, x.T @ dout
+
+    verdict = sb.check(lambda x, w: x @ w, backward, shapes={"x": ("N", "D"), "w": ("D", "M")})
+    assert verdict.cured[0].code == "return dout @ w.T, x.T @ dout"

@@ -7,11 +7,14 @@ variables. The code that is put in was written here, never by a user.
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
 import textwrap
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+EDITED = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return)
 
 
 def edited(
@@ -50,15 +53,14 @@ def edited(
     return _made(function, definition)
 
 
-def statement_at(function: Callable[..., Any], number: int) -> ast.stmt | None:
-    """The statement that begins in a line of the function's file."""
+def statements_at(function: Callable[..., Any], number: int) -> list[ast.stmt]:
+    """The assignments and returns that begin in a line of the function's file: behind `if` or `;` there may be more."""
     try:
         source, start = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(source)))
     except (OSError, TypeError, SyntaxError):
-        return None
-    found = (n for n in ast.walk(tree) if isinstance(n, ast.stmt) and n.lineno == number - start + 1)
-    return next(found, None)
+        return []
+    return [n for n in ast.walk(tree) if isinstance(n, EDITED) and n.lineno == number - start + 1]
 
 
 class _Editor(ast.NodeTransformer):
@@ -69,7 +71,7 @@ class _Editor(ast.NodeTransformer):
 
     def visit(self, node: ast.AST) -> Any:
         """The node with what is to be replaced in it."""
-        if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Return) and node.lineno in self.left:
+        if isinstance(node, EDITED) and node.lineno in self.left:
             first, *others = self.left[node.lineno]
             new = _put_in(node, first, self.returned)
             for statement in others if isinstance(node, ast.Return) else ():
@@ -115,7 +117,9 @@ def _place(name: str, values: ast.Tuple, returned: Sequence[str]) -> int | None:
 
 def as_written(function: Callable[..., Any], number: int, code: str, returned: Sequence[str] = ()) -> str:
     """Assignments that `edited` takes, as they stand in the function: of what is returned the whole statement."""
-    statement = statement_at(function, number)
+    new = ast.parse(code).body
+    takers = (s for s in statements_at(function, number) if all(_put_in(copy.deepcopy(s), n, returned) for n in new))
+    statement = next(takers, None)
     if not isinstance(statement, ast.Return) or isinstance(statement.value, ast.Dict):
         return code
     if not isinstance(statement.value, ast.Tuple):
@@ -151,4 +155,4 @@ def _made(function: types.FunctionType, definition: ast.FunctionDef) -> Callable
     return result
 
 
-__all__ = ["as_written", "edited", "statement_at"]
+__all__ = ["as_written", "edited", "statements_at"]
