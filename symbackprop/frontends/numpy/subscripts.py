@@ -173,10 +173,17 @@ def _is_rounded(value: Expr) -> bool:
 def _from_the_end(places: Array, size: Expr) -> Array:
     """The places, counted from the end where they may be negative."""
     content = places.read()
-    probe = content(axis_indices(places.axes))
-    if is_so("<=", ZERO, probe) is True or interval(probe)[0] >= 0:
+    if not _may_be_negative(content(axis_indices(places.axes))):
         return places
     return array(places.axes, lambda i: reduced(Remainder(content(i), size)), "integer")
+
+
+def _may_be_negative(place: Expr) -> bool:
+    """True unless bounds are known; what was rounded lies inside, or has been refused."""
+    if is_so("<=", ZERO, place) is True or interval(place)[0] >= 0 or _is_rounded(place):
+        return False
+    low, _ = ends(place)
+    return low is None or is_so("<=", ZERO, low) is not True
 
 
 def _numbers_of(places: Array) -> list[Expr]:
@@ -201,7 +208,7 @@ def _place(given: Expr, axis: int, size: Expr, *, ask: bool = True) -> Expr:
         NeedsConcreteSizes: that depends on the sizes.
     """
     place = reduced(add(given, size)) if is_so("<", given, ZERO) is True else given
-    if place is given and _is_label(given) and interval(given)[0] < 0:
+    if place is given and _is_label(given) and _may_be_negative(given):
         place = reduced(Remainder(given, size))
     for relation, low, high in (("<=", ZERO, place), ("<", place, size)):
         answer = is_so(relation, low, high)  # type: ignore[arg-type]
