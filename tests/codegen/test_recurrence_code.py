@@ -188,3 +188,76 @@ def test_compile_joins_the_parts_of_an_axis():
     a, b = z[:, :2], z[:, 2:]
     expected = np.concatenate([b * (1 - np.tanh(a) ** 2), np.tanh(a)], axis=1)
     np.testing.assert_allclose(code(z=z, dout=dout)["z_bar"], expected, 1e-12)
+
+
+def scores_backward(x, A):
+    later = np.zeros(x.shape[1])
+    for t in range(x.shape[0] - 2, -1, -1):
+        scores = A + x[t + 1] + later
+        top = scores.max(axis=1)
+        later = top + np.log(np.exp(scores - top[:, None]).sum(axis=1))
+    last = x[0] + later
+    return last.max() + np.log(np.exp(last - last.max()).sum())
+
+
+def test_compile_in_c_lets_two_axes_of_one_size_change_places_where_loops_are_joined():
+    """The steps are looked up in another order than they were made, in the loops of a sum over the other axis."""
+    code = sb.compile(sb.trace(scores_backward, {"x": ("T", "K"), "A": ("K", "K")}), backend="c")
+    assert code.backend == "c"
+    random = np.random.default_rng(3)
+    x, A = random.normal(size=(4, 3)), random.normal(size=(3, 3))
+    found, h = code(x=x, A=A), 1e-6
+    for t, k in np.ndindex(x.shape):
+        change = np.zeros_like(x)
+        change[t, k] = h
+        slope = (scores_backward(x + change, A) - scores_backward(x - change, A)) / (2 * h)
+        assert abs(found["x_bar"][t, k] - slope) < 1e-7
+
+
+def test_compile_of_a_loop_that_reads_the_steps_of_an_earlier_one_in_reverse():
+    """The cotangent of the state before the first loop was written with itself."""
+
+    def forward_and_back(x):
+        h, first = np.zeros(x.shape[1]), np.zeros(x.shape)
+        for t in range(x.shape[0]):
+            h = np.tanh(h + x[t])
+            first[t] = h
+        g, second = np.zeros(x.shape[1]), np.zeros(x.shape)
+        for t in range(x.shape[0] - 1, -1, -1):
+            g = np.tanh(g + first[t])
+            second[t] = g
+        return second + first
+
+    code = sb.compile(sb.trace(forward_and_back, {"x": ("T", "N")}))
+    x, dout = np.array([[0.5], [-0.25], [0.75]]), np.array([[1.0], [2.0], [-1.0]])
+    complex_step = [(dout * forward_and_back_complex(x, k)).sum() for k in range(3)]
+    np.testing.assert_allclose(code(x=x, dout=dout)["x_bar"].ravel(), complex_step, 1e-12)
+
+
+def forward_and_back_complex(x, k):
+    """The change of what the two loops give with the entry k of one column."""
+    x = x + 1e-30j * (np.arange(len(x)) == k)[:, None]
+    h, first = np.zeros(1, complex), []
+    for row in x:
+        h = np.tanh(h + row)
+        first.append(h)
+    g, second = np.zeros(1, complex), []
+    for row in reversed(first):
+        g = np.tanh(g + row)
+        second.append(g)
+    return (np.array(second[::-1]) + np.array(first)).imag / 1e-30
+
+
+def test_compile_for_jax_keeps_an_input_called_underscore():
+    pytest.importorskip("jax")
+
+    def sums(_, a):
+        h, out = np.zeros(_.shape[1]), []
+        for t in range(_.shape[0]):
+            h = a * h + _[t]
+            out.append(h * _[t])
+        return np.stack(out)
+
+    code = sb.compile(sb.trace(sums, {"_": ("T", "N"), "a": ("N",)}), backend="jax")
+    found = code.outcome({"_": np.array([[1.0], [2.0]]), "a": np.array([3.0]), "dout": np.ones((2, 1))})
+    assert found["__bar"].ravel().tolist() == [8.0, 7.0]

@@ -7,7 +7,7 @@ value (`folded`), so that the matrix product adds to it in place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from symbackprop.codegen.lowering.form import (
@@ -22,9 +22,9 @@ from symbackprop.codegen.lowering.form import (
     axes,
     entries_read,
     reads,
-    rewritten,
+    substituted,
 )
-from symbackprop.expression.build import ZERO, Add, Entry, Expr, Index, Tensor, add, entries, substitute
+from symbackprop.expression.build import ZERO, Add, Entry, Expr, Index, Tensor, add, entries
 
 
 @dataclass
@@ -167,16 +167,10 @@ def _place(tasks: list[Task], sizes: list[Expr], first: int, needed: list[int]) 
     return None
 
 
-def renamed(statement: Statement, names: dict[Index, Index]) -> Statement:
+def renamed(statement: Statement, names: Mapping[Index, Index]) -> Statement:
     """The statement with other indices."""
     table: dict[Expr, Expr] = {old: new for old, new in names.items()}
-
-    def entry(e: Entry) -> Entry:
-        found = substitute(e, table)
-        assert isinstance(found, Entry)
-        return found
-
-    found = rewritten(statement, entry, lambda e: substitute(e, table))
+    found = substituted(statement, table)
     if isinstance(found, (Reduce, Contract)):
         return replace(found, over=tuple(names[i] for i in found.over))
     return found

@@ -25,6 +25,7 @@ from symbackprop.codegen.lowering.form import (
     is_plain,
     reads,
     rewritten,
+    substituted,
 )
 from symbackprop.expression.build import Entry, Expr, Index, Symbol, Tensor, entries, substitute
 
@@ -147,14 +148,7 @@ class _Group:
 
 def _at(s: Statement, row: Index, step: Symbol) -> Statement:
     """A statement at one row."""
-    table: dict[Expr, Expr] = {row: step}
-
-    def entry(e: Entry) -> Entry:
-        found = substitute(e, table)
-        assert isinstance(found, Entry), "an entry at another row is one"
-        return found
-
-    found = rewritten(s, entry, lambda v: substitute(v, table))
+    found = substituted(s, {row: step})
     if isinstance(found, (Contract, Reduce)):
         found = replace(found, over=tuple(i for i in found.over if i is not row))
     return found

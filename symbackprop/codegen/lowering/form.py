@@ -33,6 +33,7 @@ from symbackprop.expression.build import (
     children,
     entries,
     free_indices,
+    substitute,
 )
 from symbackprop.expression.program import symbols
 from symbackprop.rendering.text import to_text
@@ -248,6 +249,22 @@ def rewritten(statement: Statement, entry: Callable[[Entry], Entry], value: Call
             return Join(target, tuple(map(entry, parts)), along)
         case Marked(_, old, at, place, extra, instead):
             return Marked(target, value(old), at, value(place), value(extra), instead)
+
+
+def substituted(statement: Statement, table: Mapping[Expr, Expr]) -> Statement:
+    """The statement with other indices, all of them replaced at once: two may change places."""
+
+    def value(expr: Expr) -> Expr:
+        return substitute(expr, table)
+
+    def entry(e: Entry) -> Entry:
+        return Entry(e.tensor, tuple(map(value, e.indices)))
+
+    if isinstance(statement, Gather):  # what it looks up is an entry whose positions are values
+        places = tuple(map(value, statement.positions))
+        whole = tuple(map(value, statement.whole))
+        return replace(statement, target=entry(statement.target), positions=places, whole=whole)
+    return rewritten(statement, entry, value)
 
 
 def all_symbols(statement: Statement) -> list[Symbol]:

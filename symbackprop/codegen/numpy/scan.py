@@ -102,7 +102,8 @@ class _Scan:
         found = [f"{BLANKS}def {step}({carry}, {each}):"]
         found += [f"{2 * BLANKS}{opened}"] if taken else []
         found += [*inside, f"{2 * BLANKS}return {_tuple(given)}, {_tuple(ys)}", ""]
-        left = f"_, {_tuple(stacks)}" if stacks else "_"
+        ended = names.fresh("_")  # what is carried out of the last round, for nobody
+        left = f"{ended}, {_tuple(stacks)}" if stacks else ended
         turned = ", reverse=True" if loop.backwards else ""
         given_to_each = _tuple(steps) if handed else steps[0]
         found.append(f"{BLANKS}{left} = jax.lax.scan({step}, {_tuple(values)}, {given_to_each}{turned})")

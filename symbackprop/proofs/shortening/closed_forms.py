@@ -129,9 +129,11 @@ class _Search:
         """Of the cotangents in `expr` that of the tensor that is computed first: it rests on the others.
 
         A matrix product keeps its name: written out in each place it would hide what happens, and be done again.
+        So does what rests on `left` itself, as steps of a recurrence do: no equation reads its own tensor.
         """
         axes = set(left.tensor.shape)
-        bars = [t for t in tensors_in(expr) if t in self.forms and self._sums_over(self.forms[t].right) <= axes]
+        known = [(t, self.forms[t].right) for t in tensors_in(expr) if t in self.forms]
+        bars = [t for t, form in known if self._sums_over(form) <= axes and left.tensor not in tensors_in(form)]
         return min(bars, key=lambda b: self.order[self.forms[b].definitions[b]], default=None)
 
     def _sums_over(self, expr: Expr) -> set[Expr]:
