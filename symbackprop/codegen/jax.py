@@ -99,7 +99,7 @@ def _outcome(function: Callable[..., Any], passes: Passes, signature: Signature,
     upstream = [given.get(u, scale * jnp.ones((), o.dtype)) for u, o in zip(passes.upstream, outputs, strict=True)]
     cost = sum((o * u).sum() for o, u in zip(outputs, upstream, strict=True))
     bars = pull(tuple(upstream) if isinstance(returned, tuple) else upstream[0])
-    return cost / scale, *(bar / scale for bar in bars)
+    return (cost / scale, *(bar / scale for bar in bars)) if bars else cost / scale
 
 
 class _CustomText(PassesText):

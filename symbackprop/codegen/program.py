@@ -18,6 +18,7 @@ import numpy as np
 
 from symbackprop.calculus.derivation import Gradient
 from symbackprop.codegen.arguments import Array, Shapes, Signature
+from symbackprop.codegen.lowering.extremum_bodies import with_named_bodies
 from symbackprop.codegen.lowering.form import Form, OfMatrix, equation_text, soon
 from symbackprop.codegen.lowering.logistic import with_one_exponential
 from symbackprop.codegen.lowering.lower import lower
@@ -176,7 +177,7 @@ def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "f
     """
     check_dtype(dtype)
     check_backend(backend)
-    program = masked_slopes(accurate(program))
+    program = masked_slopes(accurate(with_named_bodies(program)))
     whole = rolled(program) if backend == "numpy" else program
     form = _lowered(whole)
     signature = signature_of(form, program, dtype)
@@ -219,7 +220,8 @@ def passes_of(gradient: Gradient, outputs: tuple[Tensor, ...], upstream: tuple[T
     of = {bar: t for t, bar in gradient.cotangents.items()}
     wanted = {of[bar]: bar for bar in gradient.adjoint.outputs if bar in of}
     adjoint = _with_outputs(gradient.adjoint, outputs)
-    whole = masked_slopes(stabilise(replace(adjoint, outputs=(*outputs, *adjoint.outputs))))
+    named = with_named_bodies(replace(adjoint, outputs=(*outputs, *adjoint.outputs)))
+    whole = masked_slopes(stabilise(named))
     return passes(whole, outputs, upstream, wanted)
 
 
@@ -268,7 +270,7 @@ def plain_source(program: Program) -> str:
     Raises:
         UnsupportedError: as `compile_program`.
     """
-    return print_function(FUNCTION, _lowered(masked_slopes(stabilise(program))), "np", set())
+    return print_function(FUNCTION, _lowered(masked_slopes(stabilise(with_named_bodies(program)))), "np", set())
 
 
 def _lowered(program: Program) -> Form:

@@ -13,6 +13,7 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
+import symbackprop as sb
 from symbackprop.codegen.c import build as c_build
 from symbackprop.codegen.program import compile_program, load_module
 from symbackprop.errors import DataError, UnsupportedError
@@ -378,3 +379,35 @@ def test_powers_are_computed_by_products_and_roots(exponent, around):
         found, expected = compile_program(program)(**inputs), evaluate(program, SIZES, inputs)
         for name in ("out", "after"):
             np.testing.assert_allclose(found[name], np.asarray(expected[name], float), 1e-12, 1e-12)
+
+
+def elu(x):
+    return np.where(x > 0, x, np.exp(x) - 1)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+@pytest.mark.parametrize("axis", [0, (0, 1)])
+def test_compile_compares_an_extremum_with_the_very_array_of_which_it_was_taken(backend, axis):
+    """exp(x) - 1 was computed as expm1(x) before the largest was taken, and as it stands to find where that is."""
+    code = sb.compile(sb.trace(lambda x: 2 * elu(x).max(axis=axis), {"x": ("N", "K")}), backend=backend)
+    x = np.array([[-1.3, -0.2], [-0.7, -2.1], [-1.1, -0.9]])
+    upstream = {t.name: np.ones(2) for t in code.program.inputs if t.name == "dout"}
+    largest = x == (x.max(axis=axis) if axis == 0 else x.max())
+    np.testing.assert_allclose(code(x=x, **upstream)["x_bar"], 2 * np.exp(x) * largest, 1e-14)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "c", "jax", "torch"])
+def test_compile_of_sorted_rows_gives_back_what_each_entry_weighs(backend):
+    """Ranks are added up from truth values, which are real numbers, and something is looked up by them."""
+    pytest.importorskip({"jax": "jax", "torch": "torch"}.get(backend, "numpy"))
+    code = sb.compile(sb.trace(lambda x: np.sort(x, axis=1), {"x": ("N", "K")}), backend=backend)
+    given = {"x": np.array([[3.0, 1.0, 2.0]]), "dout": np.array([[10.0, 20.0, 30.0]])}
+    assert code.outcome(given)["x_bar"].tolist() == [[30.0, 10.0, 20.0]]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "c", "jax", "torch"])
+def test_compile_of_what_depends_on_no_input_gives_the_output_alone(backend):
+    pytest.importorskip({"jax": "jax", "torch": "torch"}.get(backend, "numpy"))
+    code = sb.compile(sb.trace(lambda x: 3.0 * np.ones(x.shape[0]), {"x": ("N", "K")}), backend=backend)
+    found = code.outcome({"x": np.ones((2, 3)), "dout": np.array([1.0, 4.0])})
+    assert {name: np.asarray(value).tolist() for name, value in found.items() if name == "J"} == {"J": 15.0}

@@ -82,6 +82,13 @@ class ArrayWriter:
 
     def statement(self, statement: Statement) -> Text:
         """The right side of an assignment to the statement's target."""
+        text = self._right_side(statement)
+        added_up = isinstance(statement, Contract) or (isinstance(statement, Reduce) and statement.kind == "sum")
+        if added_up and statement.target.tensor.kind == "integer":  # what is added up are truth values as real numbers
+            return self.as_integers(self._wrapped(text, ATOM)), ATOM
+        return text
+
+    def _right_side(self, statement: Statement) -> Text:
         match statement:
             case Map(target, value) if self.np == "np" and not is_plain(target) and target.tensor not in self.rolling:
                 return self.value(value, axes(target))  # an assignment to one step broadcasts
@@ -329,6 +336,10 @@ class ArrayWriter:
     def as_numbers(self, test: str, expr: Expr) -> str:
         """Truth values as numbers."""
         return f"({test}).astype(DTYPE)" if free_indices(expr) else f"float({test})"
+
+    def as_integers(self, array: str) -> str:
+        """Numbers that count as what an array may be looked up by."""
+        return f"{array}.astype(int)"
 
     def chosen(self, test: str, parts: Sequence[str], condition: Expr) -> str:
         """One part where the test holds, the other elsewhere."""

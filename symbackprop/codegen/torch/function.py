@@ -66,7 +66,7 @@ class TorchProgram(FrameworkProgram):
         scale = 1.0 if given_upstream else COST_SCALE
         upstream = [named[t] if given_upstream else base.tensor(scale) for t in passes.upstream]
         terms = [(o * u).sum() for o, u in zip(outputs, upstream, strict=True)]
-        found = base.autograd.grad(sum(terms), leaves, allow_unused=True)
+        found = base.autograd.grad(sum(terms), leaves, allow_unused=True) if leaves else ()
         cost = np.asarray(sum(float(t.detach()) for t in terms) / scale)
         bars = [base.zeros_like(t) if bar is None else bar for t, bar in zip(leaves, found, strict=True)]
         return self.by_name(cost, [bar.numpy() / scale for bar in bars])

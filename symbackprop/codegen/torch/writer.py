@@ -115,6 +115,10 @@ class TorchWriter(ArrayWriter):
             return f"float({test})"
         return f"({test}).to({self.like}.dtype)"
 
+    def as_integers(self, array: str) -> str:
+        """Numbers that count as what a tensor may be looked up by."""
+        return f"{array}.to(torch.int64)"
+
     def chosen(self, test: str, parts: Sequence[str], condition: Expr) -> str:
         """One part where the test holds, the other elsewhere."""
         if not _is_tensor(condition) and not free_indices(condition):
