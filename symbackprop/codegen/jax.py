@@ -56,9 +56,14 @@ def program_function(name: str, form: Form, signature: Signature) -> tuple[str, 
 
     def run(*arguments: Any) -> Any:
         with _precision(signature.dtype):
-            return compiled(*arguments)
+            return _own(compiled(*arguments))
 
     return source, function, run
+
+
+def _own(results: Any) -> Any:
+    """JAX's arrays as NumPy's that may be written to: those that it hands out itself may not."""
+    return tuple(map(np.array, results)) if isinstance(results, tuple) else np.array(results)
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,7 +84,7 @@ def passes_program(name: str, passes: Passes, program: Program, signature: Signa
 
     def run(*arguments: Any) -> Any:
         with _precision(signature.dtype):
-            return compiled(*arguments)
+            return _own(compiled(*arguments))
 
     return JaxProgram(program, source, signature, function, "jax", run, passes=passes, name=name)
 

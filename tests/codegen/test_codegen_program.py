@@ -411,3 +411,13 @@ def test_compile_of_what_depends_on_no_input_gives_the_output_alone(backend):
     code = sb.compile(sb.trace(lambda x: 3.0 * np.ones(x.shape[0]), {"x": ("N", "K")}), backend=backend)
     found = code.outcome({"x": np.ones((2, 3)), "dout": np.array([1.0, 4.0])})
     assert {name: np.asarray(value).tolist() for name, value in found.items() if name == "J"} == {"J": 15.0}
+
+
+@pytest.mark.parametrize("backend", ["numpy", "c", "jax"])
+def test_compiled_programs_give_arrays_that_may_be_written_to(backend):
+    pytest.importorskip({"jax": "jax"}.get(backend, "numpy"))
+    code = sb.compile(sb.trace(lambda x: (x * x).sum(), {"x": ("N",)}), backend=backend)
+    first = code(x=np.array([1.0, 2.0]))
+    first["x_bar"] += 1.0
+    assert first["x_bar"].tolist() == [3.0, 5.0]
+    assert code(x=np.array([1.0, 2.0]))["x_bar"].tolist() == [2.0, 4.0]

@@ -439,3 +439,17 @@ def test_the_judge_proves_the_rule():
     layer = sb.compile(traced("cross_entropy"), backend="jax")
     verdict = sb.check(layer.function, shapes=shapes, assume=assume, **options)
     assert (verdict.status, verdict.scope) == ("PROVED", "all sizes"), str(verdict)
+
+
+def test_compile_keeps_names_that_the_generated_class_needs_itself():
+    """The number of rows is told to the backward pass by an attribute of the context, which has others."""
+    torch = pytest.importorskip("torch")
+
+    def mean(ctx, math):
+        return ctx.mean(axis=0) * math
+
+    code = sb.compile(sb.trace(mean, {"ctx": ("saved_tensors", "K"), "math": ("K",)}), backend="torch")
+    ctx = torch.ones((2, 3), dtype=torch.float64, requires_grad=True)
+    math = torch.full((3,), 2.0, dtype=torch.float64)
+    code(math=math, ctx=ctx).sum().backward()
+    assert ctx.grad.tolist() == [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]

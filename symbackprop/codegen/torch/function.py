@@ -52,7 +52,12 @@ class TorchProgram(FrameworkProgram):
             tensors: its inputs in order.
             named: its inputs by name.
         """
-        return self.function(*tensors, **named)
+        passes = self.passes
+        given = [t.name for t in passes.inputs] + [p.name for p in passes.parameters]
+        printed = dict(
+            zip(given, self.function.__code__.co_varnames, strict=False)
+        )  # not all names are free in torch's
+        return self.function(*tensors, **{printed.get(name, name): value for name, value in named.items()})
 
     def outcome(self, given: Mapping[str, Any]) -> dict[str, Array]:
         """The cost and the gradients of arrays, by torch's own engine: what is compared with the equations."""
@@ -118,7 +123,8 @@ class _ClassText(PassesText):
     """The two static methods."""
 
     def __init__(self, name: str, passes: Passes, assumptions: tuple[Assumption, ...]) -> None:
-        super().__init__(name, passes, RESERVED | {class_name(name)})
+        context = dir(torch().autograd.function.BackwardCFunction)  # sizes are kept as attributes beside its own
+        super().__init__(name, passes, RESERVED | {class_name(name), *context})
         self.kind, self.assumptions = class_name(name), assumptions
         hyper = [p for p in passes.parameters if p in passes.backward.parameters]
         self.carried: list[Symbol] = [*passes.sizes, *hyper]  # numbers that the backward pass needs
