@@ -421,3 +421,17 @@ def test_compiled_programs_give_arrays_that_may_be_written_to(backend):
     first["x_bar"] += 1.0
     assert first["x_bar"].tolist() == [3.0, 5.0]
     assert code(x=np.array([1.0, 2.0]))["x_bar"].tolist() == [2.0, 4.0]
+
+
+def test_compile_names_nothing_that_a_branch_alone_may_speak_of():
+    """The step before the first is asked for nowhere but where there is one."""
+
+    def best(x):
+        m = x[0]
+        for t in range(1, x.shape[0]):
+            m = (m[:, None] + elu(x[t])).max(axis=1)
+        return m
+
+    code = sb.compile(sb.trace(best, {"x": ("T", "N")}))
+    found = code(x=np.array([[1.0, 2.0], [-1.0, 0.5], [3.0, 1.0]]), dout=np.array([1.0, 10.0]))
+    assert found["x_bar"].tolist() == [[1.0, 10.0], [0.0, 11.0], [11.0, 0.0]]

@@ -21,6 +21,8 @@ from symbackprop.expression.build import (
     Extremum,
     Index,
     Tensor,
+    Where,
+    children,
     free_indices,
     nodes_once,
     open_binder,
@@ -69,13 +71,21 @@ def _written_out(value: Expr) -> Iterator[Expr]:
 
 def _parts(value: Expr) -> Iterator[Expr]:
     """What extrema in an expression are taken of, and these themselves where they are not all of it."""
-    for node in nodes_once(value):
+    for node in _everywhere(value):
         if isinstance(node, Extremum):
             if node is not value:
                 yield node
             _, body = open_binder(node)
             if not isinstance(body, Entry):
                 yield body
+
+
+def _everywhere(value: Expr) -> Iterator[Expr]:
+    """The parts that are asked for at every entry: a branch may speak of places that there are not elsewhere."""
+    yield value
+    if not isinstance(value, Where):
+        for part in children(value):
+            yield from _everywhere(part)
 
 
 def _at(part: Expr, indices: tuple[Index, ...], other: Expr) -> tuple[Index, ...] | None:
