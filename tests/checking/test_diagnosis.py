@@ -169,7 +169,7 @@ def negatives_backward(v, U, k, slip):
             "an assignment overwrites what stands there already: += belongs there",
             marks=pytest.mark.slow,
         ),
-        ("complement", "z[i] belongs where 1 - z[i] stands"),
+        ("complement", "z[k] belongs where 1 - z[k] stands"),  # an index is called as its size is
     ],
 )
 def test_slips_where_a_loop_adds_up(slip, words):
