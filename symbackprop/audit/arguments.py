@@ -8,11 +8,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 from symbackprop.audit.names import LAYER_LETTERS
-from symbackprop.audit.tree import Big, Chain, Display, Group, Node, Product, Script, Scripts, Symbol, walk
+from symbackprop.audit.tree import (
+    Big,
+    Chain,
+    Display,
+    Group,
+    Node,
+    Product,
+    Script,
+    Scripts,
+    Symbol,
+    walk,
+    with_parts,
+)
 
 Called = tuple[Node, int]  # the letter before a bracket, and the number of its arguments
 
@@ -88,18 +100,8 @@ def _is_letter(node: Node) -> bool:
 
 def _rewritten(value: Any, change: Callable[[Any], Any]) -> Any:
     """A tree with each node changed, the inner ones first; no deeper than the grammar lets trees be nested."""
-    if isinstance(value, tuple):
-        return tuple(_rewritten(item, change) for item in value)
-    if not hasattr(value, "__dataclass_fields__"):
-        return value
-    changed = {}
-    for each in fields(value):
-        if each.name != "span":
-            old = getattr(value, each.name)
-            new = _rewritten(old, change)
-            if new is not old and new != old:
-                changed[each.name] = new
-    return change(replace(value, **changed) if changed else value)
+    made = with_parts(value, lambda part: _rewritten(part, change))
+    return made if isinstance(made, tuple) or not is_dataclass(made) else change(made)
 
 
 def _exponent(node: Any) -> Any:

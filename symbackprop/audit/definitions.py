@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from symbackprop.audit.grammar import flat
@@ -35,6 +35,7 @@ from symbackprop.audit.tree import (
     children,
     links,
     walk,
+    with_parts,
 )
 
 FUNCTION_LETTERS = frozenset(["f", "g", "phi", "varphi", "sigma", "psi", "varsigma"])
@@ -557,12 +558,7 @@ def _with_name(value: Any, part: Node, name: Node) -> Any:
     """The tree with a name for each place where a part stands; no deeper than the grammar lets trees be nested."""
     if value == part:
         return name
-    if isinstance(value, tuple):
-        return tuple(_with_name(item, part, name) for item in value)
-    if not hasattr(value, "__dataclass_fields__"):
-        return value
-    changed = {f.name: _with_name(getattr(value, f.name), part, name) for f in fields(value) if f.name != "span"}
-    return replace(value, **changed)
+    return with_parts(value, lambda inner: _with_name(inner, part, name))
 
 
 def _patterns(env: Environment, slopes: dict[tuple[str, Layer | None], tuple[int, int]]) -> None:

@@ -8,7 +8,7 @@ is none. Only the formulas are looked at; `derivatives` says what a differential
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from symbackprop.audit.tree import (
@@ -24,6 +24,7 @@ from symbackprop.audit.tree import (
     Symbol,
     links,
     walk,
+    with_parts,
 )
 
 
@@ -69,18 +70,7 @@ def _name(node: Node) -> str:
 
 def _rewritten(value: Any) -> Any:
     """The tree with differentials of brackets; no deeper than the grammar lets trees be nested."""
-    if isinstance(value, tuple):
-        return tuple(map(_rewritten, value))
-    if not hasattr(value, "__dataclass_fields__"):
-        return value
-    changed = {}
-    for each in fields(value):
-        if each.name != "span":
-            old = getattr(value, each.name)
-            new = _rewritten(old)
-            if new is not old and new != old:
-                changed[each.name] = new
-    made = replace(value, **changed) if changed else value
+    made = with_parts(value, _rewritten)
     match made:
         case Product((Symbol("d", "" | "roman", ()), Group("(" | "[") as group, *rest), ("", *operators)):
             taken = Differential("d", group, span=(made.span[0], group.span[1]))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from symbackprop.audit.definitions import Environment, nodes
@@ -26,6 +26,7 @@ from symbackprop.audit.tree import (
     Symbol,
     links,
     walk,
+    with_parts,
 )
 
 COSTS = ("J", "L", "C", "E", "ell", "loss", "Loss")
@@ -120,11 +121,7 @@ def _names(link: Link) -> bool:
 
 def as_names(node: Any) -> Any:
     r"""A tree in which \\delta and the letter behind it are one name."""
-    if isinstance(node, tuple):
-        return tuple(map(as_names, node))
-    if not hasattr(node, "__dataclass_fields__"):
-        return node
-    made = replace(node, **{f.name: as_names(getattr(node, f.name)) for f in fields(node) if f.name != "span"})
+    made = with_parts(node, as_names)
     if not isinstance(made, Product):
         return made
     factors, operators = [made.factors[0]], list[str]()

@@ -8,11 +8,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from symbackprop.audit.definitions import Environment
-from symbackprop.audit.tree import Big, Chain, Display, Group, Node, Number, Script, Scripts, Symbol, Terms, walk
+from symbackprop.audit.tree import (
+    Big,
+    Chain,
+    Display,
+    Group,
+    Node,
+    Number,
+    Script,
+    Scripts,
+    Symbol,
+    Terms,
+    walk,
+    with_parts,
+)
 
 ONE_EXAMPLE = "the cost is that of one example, without what is added to the mean"
 SAID = (
@@ -84,11 +97,7 @@ def _letter(env: Environment, node: object) -> str | None:
 
 def _unmarked(value: Any, letters: set[str | None], number: set[Node]) -> Any:
     """A tree without these sums and without the marks ^{(i)}; their number is 1."""
-    if isinstance(value, tuple):
-        return tuple(_unmarked(item, letters, number) for item in value)
-    if not hasattr(value, "__dataclass_fields__"):
-        return value
-    if value in number:
+    if hasattr(value, "span") and value in number:
         return Number("1")
     match value:
         case Big("sum", (Symbol(name) | Chain((Symbol(name), *_)),), _, body) if name in letters and body is not None:
@@ -101,8 +110,7 @@ def _unmarked(value: Any, letters: set[str | None], number: set[Node]) -> Any:
                 above = Script(marks, ("",) * (len(marks) - 1)) if marks else None
                 plain = _unmarked(base, letters, number)
                 return Scripts(plain, below, above, primes) if below or above or primes else plain
-    changed = {f.name: _unmarked(getattr(value, f.name), letters, number) for f in fields(value) if f.name != "span"}
-    return replace(value, **changed)
+    return with_parts(value, lambda part: _unmarked(part, letters, number))
 
 
 __all__ = ["ONE_EXAMPLE", "for_one_example", "is_spoken_of"]

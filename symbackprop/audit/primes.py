@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from symbackprop.audit.definitions import Environment
@@ -28,6 +28,7 @@ from symbackprop.audit.tree import (
     Scripts,
     Symbol,
     walk,
+    with_parts,
 )
 from symbackprop.audit.words import FUNCTIONS
 
@@ -131,17 +132,13 @@ class _Primed:
 
     def read(self, node: Any) -> Any:
         """The tree, so read."""
-        if isinstance(node, tuple):
-            return tuple(self.read(item) for item in node)
         if isinstance(node, Product):
             return self._product(node)
         if isinstance(node, Application):
             return self._application(node)
         if isinstance(node, Symbol | Scripts) and (found := self._letter(node)) is not None:
             return found
-        if not hasattr(node, "__dataclass_fields__") or isinstance(node, Script | Derivative):
-            return node
-        return replace(node, **{f.name: self.read(getattr(node, f.name)) for f in fields(node) if f.name != "span"})
+        return node if isinstance(node, Script | Derivative) else with_parts(node, self.read)
 
     def _product(self, node: Product) -> Node:
         """A function that has a bracket behind it keeps it."""
@@ -246,18 +243,7 @@ def _name(node: Node) -> str:
 
 def _rewritten(value: Any, functions: frozenset[str]) -> Any:
     """The tree with \\top for primes of what is no function; no deeper than the grammar lets trees be nested."""
-    if isinstance(value, tuple):
-        return tuple(_rewritten(item, functions) for item in value)
-    if not hasattr(value, "__dataclass_fields__"):
-        return value
-    changed = {}
-    for each in fields(value):
-        if each.name != "span":
-            old = getattr(value, each.name)
-            new = _rewritten(old, functions)
-            if new is not old and new != old:
-                changed[each.name] = new
-    made = replace(value, **changed) if changed else value
+    made = with_parts(value, lambda part: _rewritten(part, functions))
     if isinstance(made, Scripts) and made.primes == 1 and _may_be_transposed(made.base, functions):
         top = Symbol("top", span=(made.span[1] - 1, made.span[1]))
         items = (*(made.above.items if made.above else ()), top)

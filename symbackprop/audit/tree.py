@@ -12,8 +12,8 @@ Main names: `Display`, `Row`, `Chain`, the nodes (`Node` is their union), `NotUn
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 Span: TypeAlias = tuple[int, int]
@@ -391,6 +391,21 @@ def children(node: Anything) -> Iterator[Anything]:
 @functools.cache
 def _fields_of(kind: Any) -> tuple[str, ...]:
     return tuple(name for name in kind.__dataclass_fields__ if name != "span")
+
+
+def with_parts(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A node or a tuple with each of its parts changed; the same one where none becomes another."""
+    if isinstance(value, tuple):
+        return tuple(map(change, value))
+    if not hasattr(value, "__dataclass_fields__"):
+        return value
+    changed = {}
+    for name in _fields_of(type(value)):  # type: ignore[arg-type]
+        old = getattr(value, name)
+        new = change(old)
+        if new is not old and new != old:
+            changed[name] = new
+    return replace(value, **changed) if changed else value
 
 
 def _parts(values: tuple[Any, ...]) -> Iterator[Anything]:

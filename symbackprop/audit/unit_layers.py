@@ -9,7 +9,7 @@ layers, or that marks layers otherwise, is left as it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from symbackprop.audit.tree import (
@@ -27,6 +27,7 @@ from symbackprop.audit.tree import (
     Terms,
     links,
     walk,
+    with_parts,
 )
 
 Rewriter = Callable[[Any], Any]
@@ -194,25 +195,14 @@ def _layer(base: str, offset: int) -> Node:
 
 def _rewritten(value: Any, units: frozenset[str], w: Weights, offsets: dict[str, int], base: str, start: int) -> Any:
     """The tree with a layer above each quantity of a unit."""
-    if isinstance(value, tuple):
-        return tuple(_rewritten(item, units, w, offsets, base, start) for item in value)
-    if not hasattr(value, "__dataclass_fields__"):
-        return value
-    entry = _entry(value)
+    entry = _entry(value) if hasattr(value, "span") else None
     if entry is not None and (entry[0] in units or entry[0] == w.weights):
         layers = [offsets[letter] for letter in entry[1] if letter in offsets]
         if len(layers) == len(entry[1]):  # weights are those of the layer that they lead to
             mark = Script((Group("(", ")", (_layer(base, max(layers) - start),)),))
             inner = Scripts(value.base, value.below, mark, span=value.span)
             return inner if value.above is None and not value.primes else replace(value, base=inner, below=None)
-    changed = {}
-    for each in fields(value):
-        if each.name != "span":
-            old = getattr(value, each.name)
-            new = _rewritten(old, units, w, offsets, base, start)
-            if new is not old and new != old:
-                changed[each.name] = new
-    return replace(value, **changed) if changed else value
+    return with_parts(value, lambda part: _rewritten(part, units, w, offsets, base, start))
 
 
 __all__ = ["layers_of_units"]
