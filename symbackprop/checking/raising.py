@@ -54,7 +54,7 @@ def failure(
         parameters = inspect.signature(forward).parameters.values()
         attributes = {p.name: p.default for p in parameters if p.default is not p.empty}
         tracer = Tracer(shapes, assume, where, sizes, attributes)
-        roles = backward_roles(backward, shapes)
+        roles = backward_roles(forward, backward, shapes)
     except (SymbackpropError, TypeError, ValueError):
         return None
     inputs = tuple(tracer.inputs.values())

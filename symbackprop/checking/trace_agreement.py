@@ -104,7 +104,7 @@ def agree_with_numpy(
     sampler = Sampler(question, random.Random(7))
     programs = Evaluator(traced.forward, FLOAT), Evaluator(traced.backward, FLOAT)
     floor = CLOSE * min([1.0, *question.constants[:1]])
-    pair = _Pair(forward, backward, traced, backward_roles(backward, list(inputs)), programs, floor)
+    pair = _Pair(forward, backward, traced, backward_roles(forward, backward, list(inputs)), programs, floor)
     try:
         return _examine(pair, sampler, choices)
     except (MalformedError, TraceDiffersError) as error:

@@ -58,7 +58,7 @@ def run_again(forward: Callable[..., Any], backward: Callable[..., Any], fixed: 
     known = [p for p in places if p is not None]
     together = len(known) == 2 and known[0][0] == known[1][0]
     try:
-        roles = backward_roles(backward, inspect.signature(forward).parameters)
+        roles = backward_roles(forward, backward, inspect.signature(forward).parameters)
     except (MalformedError, ValueError, TypeError):
         roles = {}
     return Passes(*((known[0][0], known[0][1], known[1][1]) if together else ("", "", "")), roles, dict(fixed))

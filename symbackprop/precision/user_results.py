@@ -50,7 +50,7 @@ class UserCode:
     roles: Mapping[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.roles = backward_roles(self.backward, [t.name for t in self.question.forward.inputs])
+        self.roles = backward_roles(self.forward, self.backward, [t.name for t in self.question.forward.inputs])
 
     def with_more_digits(self) -> UserCode:
         """The same, run in a wider dtype."""

@@ -454,6 +454,23 @@ def test_trace_pair_gives_one_upstream_tensor_for_each_output() -> None:
     assert [t.name for t in traced.upstream] == ["dout_1", "dout_2"]
 
 
+def kept_slope(x):
+    y = np.tanh(x)
+    dtanh = 1 - y * y
+    return y, dtanh
+
+
+def two_halves(x):
+    return 2 * x, 3 * x
+
+
+def test_what_the_forward_pass_has_under_the_same_name_is_no_upstream_gradient() -> None:
+    kept = trace_pair(kept_slope, lambda dout, dtanh: {"x": dout * dtanh}, {"x": ("N",)})
+    assert [t.name for t in kept.upstream] == ["dout"] and len(kept.forward.outputs) == 1
+    both = trace_pair(two_halves, lambda da, db: {"x": 2 * da + 3 * db}, {"x": ("N",)})
+    assert len(both.upstream) == len(both.forward.outputs) == 2
+
+
 def test_trace_pair_sees_a_change_of_the_upstream_gradient() -> None:
     def backward(dout, x):
         dx = dout

@@ -182,7 +182,7 @@ def trace_pair(
         MalformedError: the arguments or results are not of one of these forms.
     """
     attributes = _check_arguments(forward, shapes)
-    roles = backward_roles(backward, shapes)
+    roles = backward_roles(forward, backward, shapes)
 
     def once(unknown: Sequence[Place]) -> tuple[Traced, list[Place]]:
         tracer = Tracer(shapes, assume, where, sizes, attributes, seconds, unknown)
@@ -269,10 +269,11 @@ def _arguments(tracer: Tracer, function: Callable[..., Any], given: Mapping[str,
     return arrays | dict(given or {})
 
 
-def backward_roles(backward: Callable[..., Any], shapes: Iterable[str]) -> dict[str, str]:
+def backward_roles(forward: Callable[..., Any], backward: Callable[..., Any], shapes: Iterable[str]) -> dict[str, str]:
     """Which of the backward's own arguments are upstream gradients, and which is the cache: name -> role.
 
-    There is one upstream gradient, of all outputs, or by their names one of each: backward(dy, dh, x).
+    There is one upstream gradient, of all outputs, or by their names one of each: backward(dy, dh, x). What the forward
+    pass has under the same name is what it keeps: dtanh, of `return np.tanh(x), dtanh`.
 
     Args:
         shapes: the names of the forward's inputs.
@@ -282,7 +283,8 @@ def backward_roles(backward: Callable[..., Any], shapes: Iterable[str]) -> dict[
         n for n, p in _parameters(backward).items()
         if n not in inputs and p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     ]  # fmt: skip
-    told = [n for n in own if says_upstream(n)]
+    kept = getattr(getattr(forward, "__code__", None), "co_varnames", ())
+    told = [n for n in own if says_upstream(n) and n not in kept]
     if len(told) > 1 and told == own[: len(told)] and len(own) - len(told) < 2:
         return {n: "upstream" if n in told else "cache" for n in own}
     if len(own) > 2:
