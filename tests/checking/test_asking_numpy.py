@@ -378,7 +378,10 @@ def test_both_functions_are_run_and_compared(monkeypatch, forward, first, second
     monkeypatch.setattr(
         module, "_same", lambda pair, f, program, point, tensor, name, *_: compared.append(name) or name != wrong
     )
+    inside = []
+    monkeypatch.setattr(module, "_must_read_inside", lambda f, program, point: inside.append(f))
     found = module._run_both(pair, Point({N: 2}, {X: np.ones(2), UP: np.ones(2)}))
+    assert len(inside) == (forward == "runs" and not (first and second))
     assert found is (forward == "runs" and bool(first and second) and not wrong)
     assert pair.stopped == ("ValueError: no such thing" if forward == "raises" else "")
     if forward == "runs" and first:
