@@ -18,7 +18,7 @@ from symbackprop.checking import generated_code
 from symbackprop.cli import app
 from symbackprop.codegen.program import passes_of
 from symbackprop.codegen.torch import function as torch_function
-from symbackprop.codegen.torch.function import print_class
+from symbackprop.codegen.torch.function import CONTEXT, print_class
 from symbackprop.codegen.torch.plain import module_text
 from symbackprop.errors import GeneratedCodeError, UnsupportedError
 from symbackprop.proofs.program import proved_gradient
@@ -444,6 +444,8 @@ def test_the_judge_proves_the_rule():
 def test_compile_keeps_names_that_the_generated_class_needs_itself():
     """The number of rows is told to the backward pass by an attribute of the context, which has others."""
     torch = pytest.importorskip("torch")
+    own = dir(torch.autograd.function.BackwardCFunction)
+    assert {name for name in own if not name.startswith("_")} <= CONTEXT
 
     def mean(ctx, math):
         return ctx.mean(axis=0) * math
