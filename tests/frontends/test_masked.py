@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.frontends.numpy.traced import trace_pair
 
 SIZES = {"N": 4, "D": 3, "H": 3, "W": 2, "T": 4, "E": 4, "K": 2, "B": 2}
 
@@ -235,3 +236,25 @@ def test_places_of_a_flat_mask_are_as_many_as_it_has(count, status):
         return {"x": d}
 
     assert sb.check(forward, backward, shapes={"x": ("N",)}).status == status
+
+
+def steps_between(c, y):
+    total = 0.0
+    for i in range(len(y)):
+        if y[i] > 0:
+            total += np.exp(c[y[i] - 1])
+    return total
+
+
+def steps_between_slope(c, y):
+    g = np.zeros_like(c)
+    for i in range(len(y)):
+        if y[i] > 0:
+            j = y[i] - 1
+            g[j] += np.exp(c[j])
+    return {"c": g}
+
+
+def test_where_a_label_is_known_to_be_positive_the_place_before_it_is_none_from_the_end():
+    traced = trace_pair(steps_between, steps_between_slope, {"c": ("K",), "y": ("N",)}, {"y": "labels:K"})
+    assert "%" not in "".join(map(str, (*traced.forward.equations, *traced.backward.equations)))

@@ -615,7 +615,7 @@ def _solved(left: Expr, right: Expr) -> tuple[Expr, Expr]:
 
 
 def _inequalities(condition: Expr, facts: Facts, holds: bool = True) -> list[Expr]:
-    """The inequalities between sizes and rounds that a condition, a value 0 or 1, says to hold, or not to.
+    """The inequalities between sizes, rounds and labels that a condition, a value 0 or 1, says to hold, or not to.
 
     That two are not equal says something where one is known to be no less.
     """
@@ -624,9 +624,9 @@ def _inequalities(condition: Expr, facts: Facts, holds: bool = True) -> list[Exp
             return [r for f in factors for r in _inequalities(f, facts)]
         case Add((Multiply((Number(sign), negated)), Number(one))) if sign == -1 and one == 1:
             return _inequalities(negated, facts, not holds)
-        case Kronecker(left, right) | Compare("<" | "<=", left, right) if not any(
-            isinstance(n, Entry) for n in nodes_once(condition)
-        ):
+        case Kronecker(left, right) | Compare("<" | "<=", left, right) if all(
+            n.tensor.kind == "integer" for n in nodes_once(condition) if isinstance(n, Entry)
+        ):  # also of a label: where y[i] > 0, y[i] - 1 is no place from the end
             if isinstance(condition, Compare):
                 other: Relation = "<=" if condition.relation == "<" else "<"
                 return [condition if holds else Compare(other, right, left)]

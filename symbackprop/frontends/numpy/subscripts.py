@@ -32,6 +32,7 @@ from symbackprop.expression.build import (
     multiply,
     nodes_once,
     number,
+    rewrite,
     where,
 )
 from symbackprop.expression.functions import FLOOR, ROUND
@@ -180,10 +181,20 @@ def _from_the_end(places: Array, size: Expr) -> Array:
 
 def _may_be_negative(place: Expr) -> bool:
     """True unless bounds are known; what was rounded lies inside, or has been refused."""
-    if is_so("<=", ZERO, place) is True or interval(place)[0] >= 0 or _is_rounded(place):
+    if is_so("<=", ZERO, _by_lines(place)) is True or interval(place)[0] >= 0 or _is_rounded(place):
         return False
     low, _ = ends(place)
     return low is None or is_so("<=", ZERO, low) is not True
+
+
+def _by_lines(place: Expr) -> Expr:
+    """A place by what the lines are that compute it, as j = y[i] - 1: of y[i] something may be known."""
+    lines = {e.tensor: e for e in current().equations if e.tensor.kind == "integer"}
+
+    def value(node: Expr) -> Expr | None:
+        return lines[node.tensor].at(node.indices) if isinstance(node, Entry) and node.tensor in lines else None
+
+    return rewrite(place, value) if lines else place
 
 
 def _numbers_of(places: Array) -> list[Expr]:
