@@ -260,7 +260,7 @@ CURED = [
     (mish, mish_slope, X, {}, "np.where(x > 0, "),
     (angle, angle_slope, {"x": ("N",), "y": ("N",)}, {"ranges": {"x": (1e-200, 1e4), "y": (1, 1e4)}}, "y**2 + x**2"),
     (hypot, hypot_slopes, AB, {}, "r = np.hypot(a, b)"),
-    (preference, preference_slopes, AB, {}, "return -1 / (1 + np.exp(a - b)), 1 / (1 + np.exp(a - b))"),
+    (preference, preference_slopes, AB, {}, "1 / (1 + np.exp("),  # of p, or of both values that are returned
     (cosine, cosine_slopes, AB, {}, "return b**2 / n / n / n, -a * b / n / n / n"),
     (log_softmax, log_softmax_slope, ROWS, {}, "np.exp(z - z.max(axis=-1, keepdims=True))"),
     (entropy, entropy_slope, ROWS, {}, "p[:, None, :]"),
@@ -289,7 +289,7 @@ CURED = [
     (contrast, contrast_slope, {"s": ("T", "T")}, {}, "0, p).sum(axis=-1, keepdims=True), p)"),
     (log_of_all, slope_of_all, ROWS, {}, "e = np.exp(z - z.max(axis=-1, keepdims=True).max(axis=-2, keepdims=True))"),
 ]
-SAMPLE = (preference, asinh, norms, harmonic, log_total, cost_of_scores, contrast)
+SAMPLE = (cosine, asinh, norms, harmonic, log_total, cost_of_scores, contrast)
 
 
 @pytest.fixture(autouse=True)
