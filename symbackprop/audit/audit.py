@@ -313,11 +313,11 @@ def _error_terms(document: Document, env: Environment, clock: Clock) -> list[Mea
         every = _speaking_of(env, recursion.family)
         for meaning in meanings(env, recursion):
             if not meaning.said:
-                if not _proved_with(document, env, clock, meaning, own):
+                if not _proved_with(document, env, clock, meaning.pairs, own):
                     continue
-                if recursion.last and (count := _proved_with(document, env, clock, meaning, every)) < len(every):
+                if recursion.last and (count := _proved_with(document, env, clock, meaning.pairs, every)) < len(every):
                     other = opposite(meaning)
-                    meaning = other if _proved_with(document, env, clock, other, every) > count else meaning
+                    meaning = other if _proved_with(document, env, clock, other.pairs, every) > count else meaning
             found.append(meaning)
             break
     return found
@@ -335,14 +335,18 @@ def _speaking_of(env: Environment, family: str) -> list[tuple[int, int]]:
 
 
 def _proved_with(
-    document: Document, env: Environment, clock: Clock, meaning: Meaning, places: Sequence[tuple[int, int]]
+    document: Document,
+    env: Environment,
+    clock: Clock,
+    pairs: Sequence[tuple[Node, Node]],
+    places: Sequence[tuple[int, int]],
 ) -> int:
-    """How many of some equations are proved if an error term stands for a derivative."""
+    """How many of some equations are proved if names stand for derivatives."""
     spoken = [(s.left, s.right) for s in env.spoken if s.left is not None]
-    tried = environment(env.displays, env.habits, [*spoken, *meaning.pairs], env.differentials)
+    tried = environment(env.displays, env.habits, [*spoken, *pairs], env.differentials)
     judge = Judge(document, tried, *infer(document, tried), clock)
     steps = [(place, tried.link(place)) for place in places]
-    return sum(judge.ruled(s.left, s.right, place).status == "PROVED" for place, s in steps if s.left)
+    return sum(judge.ruled(s.left, s.right, place).status == "PROVED" for place, s in steps if s.left is not None)
 
 
 def _gradients(document: Document, env: Environment, clock: Clock) -> list[tuple[Node, Node]]:
@@ -350,11 +354,7 @@ def _gradients(document: Document, env: Environment, clock: Clock) -> list[tuple
     pairs, places = named_gradients(env)
     if not pairs:
         return []
-    spoken = [(s.left, s.right) for s in env.spoken if s.left is not None]
-    tried = environment(env.displays, env.habits, [*spoken, *pairs], env.differentials)
-    judge = Judge(document, tried, *infer(document, tried), clock)
-    steps = [(place, tried.link(place)) for place in places]
-    proved = sum(judge.ruled(s.left, s.right, place).status == "PROVED" for place, s in steps if s.left is not None)
+    proved = _proved_with(document, env, clock, pairs, places)
     return pairs if 2 * proved > len(places) else []
 
 

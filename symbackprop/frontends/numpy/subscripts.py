@@ -181,10 +181,12 @@ def _from_the_end(places: Array, size: Expr) -> Array:
 
 def _may_be_negative(place: Expr) -> bool:
     """True unless bounds are known; what was rounded lies inside, or has been refused."""
-    if is_so("<=", ZERO, _by_lines(place)) is True or interval(place)[0] >= 0 or _is_rounded(place):
+    if interval(place)[0] >= 0 or _is_rounded(place):
         return False
     low, _ = ends(place)
-    return low is None or is_so("<=", ZERO, low) is not True
+    if low is not None and is_so("<=", ZERO, low) is True:
+        return False
+    return is_so("<=", ZERO, _by_lines(place)) is not True
 
 
 def _by_lines(place: Expr) -> Expr:
