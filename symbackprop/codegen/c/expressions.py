@@ -83,12 +83,15 @@ class CWriter:
                 return f"floor_mod({self.integer(left)}, {self.integer(right)})"
         raise UnsupportedError(f"{type(expr).__name__} as a position has no C form")
 
-    def entry(self, entry: Entry, clipped: bool = False) -> str:
-        """An entry as a place in its row-major array, or as the local variable that holds it.
+    def guarded(self, entry: Entry) -> str:
+        """An entry, or 0 where a position lies outside the array."""
+        pairs = zip(entry.indices, entry.tensor.shape, strict=True)
+        asked = [(p, n) for p, n in pairs if not (isinstance(p, Index) and p.size is n)]
+        inside = [f"(unsigned long){self.integer(p)} < {self.extent(n)}" for p, n in asked]
+        return f"{' && '.join(inside)} ? {self.entry(entry)} : 0" if inside else self.entry(entry)
 
-        Args:
-            clipped: a position outside the array is moved to its edge; the value is not used there.
-        """
+    def entry(self, entry: Entry) -> str:
+        """An entry as a place in its row-major array, or as the local variable that holds it."""
         tensor = self.into.get(entry.tensor, entry.tensor)
         name = self.names[tensor]
         if tensor in self.local or not entry.indices:
@@ -96,7 +99,6 @@ class CWriter:
         place = ""
         for position, size in zip(entry.indices, tensor.shape, strict=True):
             text = self.integer(position)
-            text = f"clip({text}, {self.extent(size)})" if clipped else text
             row = f"({place})" if "+" in place else place
             place = f"{row} * {self.extent(size)} + {text}" if place else text
         return f"{name}[{place}]"

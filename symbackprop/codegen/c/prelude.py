@@ -64,7 +64,6 @@ static inline real SQUARE(real z) { return z * z; }
 static inline real CUBE(real z) { return z * z * z; }
 static inline long floor_div(long a, long b) { long q = a / b; return q - (a % b != 0 && (a < 0) != (b < 0)); }
 static inline long floor_mod(long a, long b) { return a - b * floor_div(a, b); }
-static inline long clip(long a, long size) { return a < 0 ? 0 : a < size ? a : size - 1; }
 
 // log(1 + e) with e = exp(-|z|), as 2 artanh(e / (2 + e)): log1p has no vector form everywhere.
 static inline real tail(real z) {

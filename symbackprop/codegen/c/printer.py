@@ -340,7 +340,8 @@ class KernelPrinter:
                 there = Entry(tensor, tuple(place if i is at else i for i in target.indices))
                 return f"{self.c.entry(there)} {'=' if instead else '+='} {self.c.value(extra)};"
             case Gather(_, source, positions, guarded):
-                return f"{left} = {self.c.entry(Entry(source, positions), clipped=guarded)};"
+                there = Entry(source, positions)
+                return f"{left} = {self.c.guarded(there) if guarded else self.c.entry(there)};"
             case Contract(_, a, b, _):
                 return f"{left} += {self.c.entry(a)} * {self.c.entry(b)};"
             case Reduce(_, "sum", operand, _):

@@ -21,10 +21,12 @@ from symbackprop.codegen.c.network import use_blas
 from symbackprop.codegen.c.prelude import head
 from symbackprop.codegen.c.printer import KernelPrinter, type_of
 from symbackprop.codegen.c.rows import rowwise
+from symbackprop.codegen.c.turned import turned
 from symbackprop.codegen.lowering.form import Form, Gather, Loop, OfMatrix
 from symbackprop.codegen.lowering.logistic import with_one_exponential
 from symbackprop.codegen.lowering.marked import in_place, marked
 from symbackprop.codegen.lowering.tidy import tidied
+from symbackprop.codegen.lowering.windows import as_it_lies, windowed
 from symbackprop.codegen.results import Results
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Entry, Expr, Symbol, Tensor, entries
@@ -70,7 +72,8 @@ class CProgram:
     """A compiled function of arrays and numbers that returns new arrays, as a printed NumPy function does."""
 
     def __init__(self, name: str, form: Form, signature: Signature) -> None:
-        form = rowwise(in_place(tidied(with_one_exponential(marked(form, signature.assumptions)))))
+        whole = windowed(with_one_exponential(marked(form, signature.assumptions)), as_it_lies)
+        form = rowwise(turned(in_place(tidied(whole))))
         known = {a.tensor for a in signature.assumptions if a.kind == "labels"}
         for statement in form.statements:
             if isinstance(statement, OfMatrix):

@@ -73,7 +73,7 @@ def padding(gather: Gather) -> list[Window] | None:
 
 def _window(place: Expr, size: Expr) -> Window | None:
     """index + number, or index + inner + number, or index - inner + number."""
-    free = sorted(free_indices(place), key=lambda i: (isinstance(i.size, Number), i.name))
+    free = sorted(free_indices(place), key=lambda i: (*_longest_first(i.size), i.name))
     if not 1 <= len(free) <= 2 or any(True for _ in entries(place)):
         return None
     slopes = [simplify(subtract(substitute(place, {i: ONE}), substitute(place, {i: ZERO}))) for i in free]
@@ -89,6 +89,11 @@ def _window(place: Expr, size: Expr) -> Window | None:
     first, last = (subtract(offset, longer), offset) if backwards else (offset, add(offset, longer))
     after = simplify(subtract(add(index.size, last), size))
     return Window(index, simplify(negate(first)), after, inner, backwards)
+
+
+def _longest_first(size: Expr) -> tuple[bool, int]:
+    """Windows slide along the longer one of two axes, which is that of any length."""
+    return (True, -size.value.numerator) if isinstance(size, Number) else (False, 0)
 
 
 def unasked(form: Form) -> Form:

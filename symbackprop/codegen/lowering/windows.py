@@ -1,14 +1,15 @@
-"""Windows of arrays for a printer that has buffers: read by one look-up each, and zeros around what they reach beyond.
+"""Windows of arrays for a printer that copies them: read by one look-up each, and zeros around what they reach beyond.
 
     a[n,i,c,k] = x[n,c,i + k],  b[c,k,n,i] = x[n,c,i + k]     ->     what reads b reads a
+    a[n,i,c,k] = x[n,c,i + k]     ->     a[n,i,k,c], whole rows of c are copied; or a[n,c,k,i], whole rows of i
     where(0 <= i - k, dout[n,i - k], 0)                       ->     a look-up in dout with zeros in front
 
-Main names: `windowed`, `is_window`.
+Main names: `windowed`, `rows_last`, `as_it_lies`, `is_window`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from symbackprop.codegen.lowering.form import Form, Gather, Statement, axes, is_plain, reads, rewritten
@@ -16,15 +17,21 @@ from symbackprop.codegen.lowering.padded import Window, padding, unasked
 from symbackprop.codegen.lowering.share import key
 from symbackprop.expression.build import Entry, Expr, Index, Number, Tensor, free_indices, rewrite, substitute
 
+Axes = tuple[Index, ...]
 
-def windowed(form: Form) -> Form:
-    """The form with each window looked up once; what is asked to stay inside is not asked if zeros answer it."""
+
+def windowed(form: Form, lying: Callable[[Axes, list[Window]], Axes]) -> Form:
+    """The form with each window looked up once; what is asked to stay inside is not asked if zeros answer it.
+
+    Args:
+        lying: the order in which the axes of a copy lie.
+    """
     if form.loops:
         return form
     guarded = [s for s in form.statements if isinstance(s, Gather) and s.guarded and padding(s) is not None]
     if guarded and all(map(is_window, guarded)):
         form = unasked(form)
-    return _once(form)
+    return _lying(_once(form), lying)
 
 
 def is_window(s: Gather) -> bool:
@@ -58,6 +65,44 @@ def _once(form: Form) -> Form:
             first.append(s)
         kept.append(s)
     return replace(form, statements=tuple(kept))
+
+
+def _lying(form: Form, lying: Callable[[Axes, list[Window]], Axes]) -> Form:
+    """The copies with their axes in another order, for all that read them."""
+    same: dict[Tensor, tuple[Tensor, list[int]]] = {}
+    statements = list[Statement]()
+    for s in form.statements:
+        s = _read_through(s, same)
+        if isinstance(s, Gather) and is_window(s) and s.target.tensor not in form.outputs:
+            old = axes(s.target)
+            new = lying(old, padding(s) or [])
+            if new != old:
+                target = Entry(Tensor(s.target.tensor.name, tuple(i.size for i in new)), new)
+                same[s.target.tensor] = target.tensor, [old.index(i) for i in new]
+                s = replace(s, target=target)
+        statements.append(s)
+    return replace(form, statements=tuple(statements))
+
+
+def rows_last(order: Axes, found: list[Window]) -> Axes:
+    """Of the axes behind the last one along which windows slide, those along which nothing slides come last."""
+    slides = _slides(found)
+    start = max((k + 1 for k, i in enumerate(order) if i in slides), default=len(order))
+    whole = {w.index for w in found if w.inner is None}
+    block = order[start:]
+    return (*order[:start], *(i for i in block if i not in whole), *(i for i in block if i in whole))
+
+
+def as_it_lies(order: Axes, found: list[Window]) -> Axes:
+    """As in the array: the axes along which windows slide come last if one is its last axis, else `rows_last`."""
+    slides = _slides(found)
+    if found[-1].inner is None:
+        return rows_last(order, found)
+    return (*(i for i in order if i not in slides), *(i for i in order if i in slides))
+
+
+def _slides(found: list[Window]) -> set[Index]:
+    return {w.index for w in found if w.inner is not None}
 
 
 def _places(first: Gather, other: Gather) -> tuple[Tensor, list[int]] | None:

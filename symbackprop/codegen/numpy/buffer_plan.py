@@ -439,38 +439,47 @@ class Plan:
             start = end
 
     def _window(self, s: Gather) -> None:
-        """A copy in the order of the target's axes: of a view of the array, or of one with zeros around it."""
+        """A copy in the order of the target's axes: of a view of the array, or of one with zeros around it.
+
+        Where the target's last axis is not the array's, another copy comes first in which it is: so whole rows are
+        copied of what is read once for each place in the window.
+        """
         found = padding(s)
         assert found is not None, "a look-up that is a window"
-        along, size = window_axes(found), self.writer.size
+        order, along, size = axes(s.target), window_axes(found), self.writer.size
+        last, count = along[order[-1]][0], len(found)
+        lies = list(range(count)) if found[last].inner else [*(a for a in range(count) if a != last), last]
+        found = [found[a] for a in lies]
+        along = window_axes(found)
         sides = [(w.before, w.after) for w in found]
         grows = any(isinstance(n, Number) and n.value > 0 for pair in sides for n in pair)
+        turned = lies != sorted(lies)
         array, start = self.names[s.source], [size(negate(w.before)) for w in found]
-        if grows:
-            room = OutBuffer(self.names.fresh(f"{array}_room"), tuple(
+        if grows or turned:
+            extents = [s.source.shape[a] for a in lies]
+            room = OutBuffer(self.names.fresh(f"{array}_{'room' if grows else 'rows'}"), tuple(
                 add(extent, *(n for n in pair if isinstance(n, Number) and n.value > 0))
-                for extent, pair in zip(s.source.shape, sides, strict=True)
-            ), "zeros")  # fmt: skip
+                for extent, pair in zip(extents, sides, strict=True)
+            ), "zeros" if grows else "empty")  # fmt: skip
             self.buffers.append(room)
             lead = [before if isinstance(before, Number) and before.value > 0 else ZERO for before, _ in sides]
             places = ", ".join(
-                f"{size(first)} : {size(add(first, extent))}"
-                for first, extent in zip(lead, s.source.shape, strict=True)
+                f"{size(first)} : {size(add(first, extent))}" for first, extent in zip(lead, extents, strict=True)
             )
-            inside = self.once(f"{room.name}[{places}]", f"{array}_inside")
-            self.lines.append(f"{inside}[...] = {array}")
+            inside = self.once(f"{room.name}[{places}]", f"{array}_inside") if grows else room.name
+            moved = f".transpose({', '.join(map(str, lies))})" if turned else ""
+            self.lines.append(f"{inside}[...] = {array}{moved}")
             start = [size(add(first, negate(w.before))) for first, w in zip(lead, found, strict=True)]
             array = room.name
         for w_axis, w in enumerate(found):
             if w.inner is not None and w.backwards:
                 start[w_axis] = f"{start[w_axis]} + {size(w.inner.size)} - 1"
-        order = axes(s.target)
         shape = ", ".join(size(i.size) for i in order) + "," * (len(order) == 1)
         runs = ", ".join(f"{'~' * along[i][1]}{along[i][0]}" for i in order) + "," * (len(order) == 1)
         self.writer.helpers.add("windows")
         first = ", ".join(start) + "," * (len(start) == 1)
         view = f"windows({array}, ({first}), ({shape}), ({runs}))"
-        view = self.once(view, f"{array}_windows") if grows else view
+        view = self.once(view, f"{array}_windows") if grows or turned else view
         self.lines.append(f"{self.home(s.target).name}[...] = {view}")
 
     def is_product(self, s: Contract) -> bool:
@@ -485,9 +494,10 @@ class Plan:
         order, names = axes(s.target), self.names
         first, second = (s.left, s.right) if order[0] in axes(s.left) else (s.right, s.left)
         rows, columns = ([i for i in axes(e) if i not in s.over] for e in (first, second))
+        larger = sorted((first, second), key=lambda e: len(axes(e)), reverse=True)
         over = next(
-            (o for e in (first, second) if (o := self._together(e, s.over)) is not None), [*s.over]
-        )  # the order in which one operand has them
+            (o for e in larger if (o := self._together(e, s.over)) is not None), [*s.over]
+        )  # the order in which one operand has them: the one whose copy would cost more
         a, b = self._as_matrix(first, rows, over), self._as_matrix(second, columns, over, turned=True)
         if list(order) == rows + columns:
             home = self.home(s.target)
