@@ -31,6 +31,7 @@ from symbackprop.expression.build import (
     rewrite,
 )
 from symbackprop.expression.program import PART, Equation, Program
+from symbackprop.expression.recurrence import recurrent
 from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.line_code import line_of
 from symbackprop.precision.search import Found, Search
@@ -272,11 +273,15 @@ def _forms(before: Expr, equation: Equation, backward: Program, context: Context
 
 
 def _opened(expr: Expr, equations: Mapping[Tensor, Equation]) -> tuple[Expr, dict[Expr, Expr]]:
-    """The expression with the equations of tensors put in that are made entry by entry, and what stood for them."""
+    """The expression with the equations of tensors put in that are made entry by entry, and what stood for them.
+
+    A running sum or product, whose equation reads itself, stands for itself.
+    """
     stood: dict[Expr, Expr] = {}
+    running = recurrent(equations.values())
 
     def value(node: Expr) -> Expr | None:
-        if not isinstance(node, Entry) or node.tensor not in equations:
+        if not isinstance(node, Entry) or node.tensor not in equations or node.tensor in running:
             return None
         own = equations[node.tensor].at(node.indices)
         if any(isinstance(n, (Sum, Extremum)) for n in nodes_once(own)):

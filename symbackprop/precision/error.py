@@ -3,8 +3,8 @@
 An entry's error is relative to the entry. It is the code's fault only if it is far larger than what inputs and upstream
 gradients that are off by a rounding error would make of the true value: then the question itself has no more digits.
 Where several upstream gradients come into an entry, which may cancel there for some of them, the error must also be
-large beside the largest derivative in that gradient; of a gradient that is a sum, as over examples, beside what is
-added up. Main name: `Judge`.
+large beside the largest derivative in that gradient, and so where the entry is 0; of a gradient that is a sum, as over
+examples, beside what is added up. Main name: `Judge`.
 """
 
 from __future__ import annotations
@@ -153,13 +153,18 @@ class Judge:
             gap = abs(loss.computed - loss.exact)
             if loss.name in added and gap <= ADDED * self.rounding * abs(float(added[loss.name][loss.place])):
                 continue
-            if loss.name in self.several and gap <= self.unsafe * scale:
+            nothing = abs(loss.exact) <= self.floor  # beside which every rounding error is large
+            if (loss.name in self.several or nothing) and (gap <= self.unsafe * scale or not largest):
                 continue
             terms = [abs(float(row[loss.name][loss.place]) * w) for w, row in rows]
             if gap > ROUNDINGS * self.rounding * sum(terms):
                 found.append(replace(loss, strict=gap / scale))
-        noise = self._noise(point, found, exact)
-        faults = [f for f, n in zip(found, noise, strict=True) if abs(f.computed - f.exact) > n]
+        faults = self._beyond_noise(point, found, exact)
+        if any(f.name in self.several for f in faults):
+            for other in self._other_signs(point):
+                near = self._gradients(other, exact)
+                if near is not None:
+                    faults = self._beyond_noise(other, faults, replace(exact, gradients=near))
         self.explained = [f for f in found if f not in faults and f.strict > self.unsafe]
         return faults
 
@@ -182,6 +187,24 @@ class Judge:
             rows.append((float(point.inputs[tensor][place]), row))
         return rows
 
+    def _beyond_noise(self, point: Point, losses: list[Loss], exact: Exact) -> list[Loss]:
+        """What is larger than inputs that are off by some rounding errors explain."""
+        noise = self._noise(point, losses, exact)
+        return [f for f, n in zip(losses, noise, strict=True) if abs(f.computed - f.exact) > n]
+
+    def _other_signs(self, point: Point) -> Iterator[Point]:
+        """The point with other signs of upstream gradients: what rounded inputs change may cancel for those given,
+        as in the sum over two examples of what batch normalisation makes of them, which is 0 whatever they are."""
+        upstream = self.values.question.upstream
+        count = sum(point.inputs[t].size for t in upstream)
+        for length in (1, 2) if count > 2 else (1,):
+            signs, moved = iter([(-1.0) ** (k // length) for k in range(count)]), dict(point.inputs)
+            for tensor in upstream:
+                array = np.abs(point.inputs[tensor])
+                moved[tensor] = array * np.array([next(signs) for _ in range(array.size)]).reshape(array.shape)
+            yield replace(point, inputs=moved)
+        yield replace(point, inputs={t: np.abs(a) if t in upstream else a for t, a in point.inputs.items()})
+
     def _noise(self, point: Point, losses: list[Loss], exact: Exact) -> list[float]:
         """By how much true values change, added up, when inputs are off by some rounding errors."""
         noise = [0.0] * len(losses)
@@ -195,8 +218,10 @@ class Judge:
                 if near is None:
                     continue
                 for k, loss in enumerate(losses):
-                    gap = abs(near[loss.name][loss.place].mid() - exact.gradients[loss.name][loss.place].mid())
-                    noise[k] += ROUNDINGS * float(gap)
+                    # a slope that is 0 may be so by symmetry, and its first change, too: those beside it are asked
+                    places = exact.gradients[loss.name] if abs(loss.exact) <= self.floor else [loss.place]
+                    gaps = (abs(near[loss.name][p].mid() - exact.gradients[loss.name][p].mid()) for p in places)
+                    noise[k] += ROUNDINGS * float(max(gaps))
         return noise
 
     def _gradients(self, point: Point, exact: Exact) -> Mapping[str, Entries] | None:

@@ -119,6 +119,28 @@ class Inputs:
                 moved[tensor] = self.within(tensor, values)
             yield replace(point, inputs=moved)
 
+    def moved(self, point: Point) -> Point:
+        """The point with an input, or an entry of one, of another magnitude; now and then of the other sign."""
+        tensor = self.rng.choice([t for t in self.ranges if point.inputs[t].size] or list(self.ranges))
+        array = point.inputs[tensor].copy()
+        factor = 2.0 ** (self.rng.uniform(-1, 1) * self.rng.choice((0.25, 2.0, 8.0, 24.0)))
+        factor *= -1 if self.rng.random() < 0.1 else 1
+        if array.size > 1 and self.rng.random() < 0.5:
+            array.flat[self.rng.randrange(array.size)] *= factor
+        else:
+            array = array * factor
+        return replace(point, inputs={**point.inputs, tensor: self.within(tensor, array)})
+
+    def shaken(self, point: Point, size: float) -> Point:
+        """The point with all entries of inputs off by relative errors of a size: for arithmetic with more digits."""
+        wide = {
+            t: point.inputs[t] * (1 + size * np.array([self.rng.choice((-1, 1)) * self.rng.uniform(0.5, 1)
+                                                      for _ in range(point.inputs[t].size)],
+                                                     dtype=np.longdouble).reshape(point.inputs[t].shape))
+            for t in self.ranges if t in point.inputs
+        }  # fmt: skip
+        return replace(point, inputs={**point.inputs, **wide})
+
     def within(self, tensor: Tensor, values: Floats) -> Floats:
         """Values brought into the range of an input, as numbers of the dtype."""
         low, high, excluded = self.ranges[tensor]

@@ -37,6 +37,7 @@ FEARED, FOUND, SIMPLE = 0.1, 0.5, 0.65  # of it, by when hazards are told, the s
 PROVING = 0.2  # seconds for the proof that all is finite
 PATIENCE = 20.0  # seconds on the wall for one of work: other programs run, too
 SHRINKING = 0.2
+CLIMBING = 0.25  # seconds after the search in which errors are made larger step by step
 NO_TRUTH = "no point was found at which the true value could be told"
 LEAST = 0.5  # seconds for stable forms, whatever the search took
 
@@ -67,6 +68,8 @@ def precision_of(
     except SymbackpropError as error:
         return Precision(None, dtype=dtype.name, reason=error.what)
     except Exception as error:  # the user's code may raise anything
+        if seen:  # no stable form, but what was seen to fail does
+            return seen[0]
         reason = f"internal error: {type(error).__name__}: {error}; please report this case"
         return Precision(None, dtype=dtype.name, reason=reason)
 
@@ -91,7 +94,8 @@ def _searched(
     search = Search(code, inputs, values, Judge(values, tuple(ranges), dtype))
     sizes = next(iter(sampler.size_choices()))
     feared = hazards(code, sampler, ranges, sizes, start + FEARED * seconds)
-    result = search.run(start + FOUND * seconds, [p for box in feared for p in inputs.inside(box, sizes)])
+    first = [p for box in feared for p in inputs.inside(box, sizes)]
+    result = search.run(start + FOUND * seconds, first, climbing=CLIMBING)
     over = _over(ranges)
     if result.found is None:
         if not result.compared:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import flint
 import numpy as np
 
+from symbackprop.checking.sample_points import Sizes
 from symbackprop.errors import SymbackpropError
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Symbol, Tensor
@@ -28,6 +29,10 @@ from symbackprop.precision.user_results import Computed
 
 ROUNDS, BESIDE = 3, 5  # of points beside those with the largest errors, and how many of these
 MANY, FEW = 40, 6  # points beside each
+STARTS, CLIMBERS, STEPS = 40, 4, 50  # points that errors are estimated at, those that are moved on, and how often
+COMPARING = 0.1  # seconds for the comparison of those that errors have grown at
+SHAKEN = 2.0**-36  # by which inputs are off where it is estimated what rounding errors of theirs make
+ROUNDINGS = 30  # of them that explain an error
 ENOUGH = 3  # points at which all digits are lost
 WITHOUT_TRUTH = 60  # points with no number whose truth does not exist either
 
@@ -86,11 +91,12 @@ class Search:
         self.more = code.with_more_digits()
         self.worst: list[tuple[float, Point]] = []  # the largest error at each point that is no fault
 
-    def run(self, end: float, feared: Sequence[Point] = ()) -> Searched:
+    def run(self, end: float, feared: Sequence[Point] = (), *, climbing: float = 0.0) -> Searched:
         """Search until a time on the clock of work.
 
         Args:
             feared: points that come first.
+            climbing: seconds of work after it, in which errors are made larger step by step.
         """
         result = Searched()
         sampler = self.inputs.sampler
@@ -100,10 +106,45 @@ class Search:
             self._at_sizes(itertools.chain(feared, self.inputs.points(sizes)), end, result)
         if not result.lost:
             self._nearby(end, result)
+        if not result.lost and climbing:
+            self._climb(choices[0], worked() + climbing, result)
         if result.lost:
             result.found = max(result.lost, key=lambda f: f.rank)
         result.largest = max((error for error, _ in self.worst), default=0.0)
         return result
+
+    def _climb(self, sizes: Sizes, end: float, result: Searched) -> None:
+        """Points at which the error is ever larger: magnitudes of inputs and of their entries are changed, one at a
+        time, as long as more digits say that more is lost for each rounding error of the inputs."""
+        starts = list(itertools.islice(self.inputs.points(sizes), STARTS))
+        ranked = sorted(((self._roundings(p), k) for k, p in enumerate(starts)), reverse=True)
+        tops: list[Point] = []
+        for count, k in ranked[:CLIMBERS]:
+            point = starts[k]
+            for _ in range(STEPS):
+                if worked() > end:
+                    break
+                other = self.inputs.moved(point)
+                larger = self._roundings(other)
+                if larger > count:
+                    point, count = other, larger
+            if count > ROUNDINGS:
+                tops.append(point)
+        self._at_sizes(iter(tops), worked() + COMPARING, result)
+
+    def _roundings(self, point: Point) -> float:
+        """How many rounding errors of the inputs it would take to lose as much as the code loses: by estimate."""
+        computed, more, near = self.code.at(point), self.more.at(point), self.more.at(self.inputs.shaken(point, SHAKEN))
+        if computed.failed or more.failed or near.failed or not more.finite:
+            return 0.0
+        largest = 0.0
+        for name, array in computed.gradients.items():
+            true, other = more.gradients[name], near.gradients[name]
+            with np.errstate(all="ignore"):
+                one = self.judge.rounding * (np.abs(other - true) / SHAKEN + np.abs(true))
+                counts = np.where(np.abs(true) > self.judge.floor, np.abs(array - true) / one, 0.0)
+            largest = max(largest, float(np.max(np.nan_to_num(counts), initial=0.0)))
+        return largest
 
     def _nearby(self, end: float, result: Searched) -> None:
         """Points beside those with the largest errors, which may be larger there: of many, those that more digits
