@@ -6,6 +6,7 @@ This module must not know what a result is compared with.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import io
 import types
@@ -42,9 +43,17 @@ def arguments(function: Callable[..., Any], inputs: Iterable[Tensor], point: Poi
     """Copies of the inputs that the function takes, by name, since it may write into them."""
     if isinstance(function, np.ufunc):
         return {t.name: handed(t, point) for t in inputs}
+    names, takes_any = _names_of(function) if isinstance(function, types.FunctionType) else _names(function)
+    return {t.name: handed(t, point) for t in inputs if takes_any or t.name in names}
+
+
+def _names(function: Callable[..., Any]) -> tuple[frozenset[str], bool]:
+    """The names that a function takes, and whether it takes any."""
     parameters = inspect.signature(function).parameters
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    return {t.name: handed(t, point) for t in inputs if takes_any or t.name in parameters}
+    return frozenset(parameters), any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+_names_of = functools.lru_cache(maxsize=32)(_names)  # a search runs a function a thousand times
 
 
 def handed(tensor: Tensor, point: Point) -> Any:

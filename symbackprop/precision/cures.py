@@ -10,17 +10,20 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import random
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from symbackprop.checking.budget import Budget
 from symbackprop.checking.check import Case, confirmed
 from symbackprop.checking.diagnosis.edited_function import as_written, edited, statements_at
+from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.user_lines import with_parts
 from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import SymbackpropError
+from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import (
     Entry,
     Expr,
@@ -33,6 +36,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.expression.recurrence import recurrent
 from symbackprop.normal_form.work_time import worked
+from symbackprop.precision.inputs import Inputs
 from symbackprop.precision.line_code import line_of
 from symbackprop.precision.search import Found, Search
 from symbackprop.precision.user_results import UserCode
@@ -41,25 +45,28 @@ from symbackprop.proofs.stable_forms import (
     divided_twice,
     exponential,
     same_choice,
+    squares_below,
     stable,
 )
 from symbackprop.proofs.stable_quotients import quotients
 from symbackprop.rendering.text import to_text
 
 MOST_TRIED = 100
+MOST_SEARCHED, MOST_PROOFS = 10, 2  # of those that do well where the code failed, and of these with a proof that failed
+COMPARED = 80  # points at which each of them is searched
 OUTPUT, WEIGHTS = "out", "w_of_symbackprop"  # what a forward pass returns without a name, and what is put before it
+SEED = 3
 PROOF = 1.0  # seconds for the proof of one changed function
-LEAST = 0.2  # for that, and for the search of it, which comes first: most that fail do so there
+SEARCH = 5.0  # seconds for the search of one, which counts its points: for code that takes very long
+CLIMBING = 0.25  # seconds in which its errors are made larger step by step
 Lines = Mapping[int, str]
 
 
-def cure_of(verdict: Verdict, code: UserCode, case: Case, search: Search, found: Found, end: float) -> Lines | None:
+def cure_of(verdict: Verdict, code: UserCode, case: Case, search: Search, found: Found) -> Lines | None:
     """The changed lines by their numbers in the file; None if no stable form was found.
 
-    Of what is lost in an output the lines of the forward pass are changed, else those of the backward pass.
-
-    Args:
-        end: on the clock of work.
+    Of what is lost in an output the lines of the forward pass are changed, else those of the backward pass. How long is
+    looked for them is counted: which line is found does not depend on the machine.
     """
     backward = bool(found.loss.name)
     program = verdict.claim if backward else code.question.forward
@@ -67,16 +74,12 @@ def cure_of(verdict: Verdict, code: UserCode, case: Case, search: Search, found:
     if program is None:
         return None
     changes = changed_lines(program, _called(program, verdict.called, function), _span(function), _names(function))
-    test = _holds if backward else _forward_holds
-
-    def holds(chosen: Lines) -> bool:
-        return test(code, case, search, found, chosen, end)
-
+    trials = (_Trials if backward else _ForwardTrials)(code, case, search, found)
     for chosen in itertools.islice(_choices(changes), MOST_TRIED):
-        if worked() > end:
+        if trials.over:
             return None
-        if holds(chosen):
-            chosen = _fewer(chosen, holds, end)
+        if trials.hold(chosen):
+            chosen = _fewer(chosen, trials.hold)
             returned = tuple(code.question.pairs) if backward else ()
             return {n: as_written(function, n, text, returned) for n, text in sorted(chosen.items())}
     return None
@@ -111,50 +114,115 @@ def _choices(changes: Mapping[int, Sequence[str]]) -> Iterator[Lines]:
     return iter(sorted((*single, *every, *pairs), key=lambda lines: sum(map(len, lines.values()))))
 
 
-def _fewer(chosen: Lines, holds: Callable[[Lines], bool], end: float) -> Lines:
+def _fewer(chosen: Lines, holds: Callable[[Lines], bool]) -> Lines:
     """As many of the lines as are needed."""
     for n in sorted(chosen):
         rest = {k: text for k, text in chosen.items() if k != n}
-        if len(chosen) > 2 and worked() < end and holds(rest):
+        if len(chosen) > 2 and holds(rest):
             chosen = rest
     return chosen
 
 
-def _holds(code: UserCode, case: Case, search: Search, found: Found, lines: Lines, end: float) -> bool:
-    """Whether the function with these lines is finite and accurate, and proved."""
-    backward = edited(case.backward, lines, tuple(code.question.pairs))
-    if backward is None:
-        return False
-    other = Search(replace(code, backward=backward), search.inputs, search.values, search.judge)
-    if _still_lost(other, found) or _lost(other, found.point):
-        return False
-    again = other.run(worked() + LEAST)
-    if not again.compared or any(f.loss.name for f in again.lost):
-        return False
-    try:
-        return bool(confirmed(replace(case, backward=backward), Budget.of(min(PROOF, max(LEAST, end - worked())))))
-    except SymbackpropError:
-        return False
+@dataclass
+class _Trials:
+    """Changed functions: first run where the old one failed, then searched, and proved at last.
 
+    Attributes:
+        searched: how many of them were.
+        refused: how many of those had no proof.
+        failures: points at which others of them failed.
+    """
 
-def _forward_holds(code: UserCode, case: Case, search: Search, found: Found, lines: Lines, end: float) -> bool:
-    """Whether the forward pass with these lines is finite and accurate there, and proved to be the same function."""
-    forward = edited(case.forward, lines)
-    if forward is None:
-        return False
-    other = Search(replace(code, forward=forward), search.inputs, search.values, search.judge)
-    if _outputs_lost(other, found.point):
-        return False
-    again = other.run(worked() + LEAST)
-    if not again.compared or not all(f.loss.name for f in again.lost):
-        return False
-    budget = Budget.of(min(PROOF, max(LEAST, end - worked())))
-    try:
-        if "cache" in code.roles.values() and not confirmed(replace(case, forward=forward), budget):
+    code: UserCode
+    case: Case
+    search: Search
+    found: Found
+    searched: int = 0
+    refused: int = 0
+    failures: list[Point] = field(default_factory=list)
+
+    @property
+    def over(self) -> bool:
+        """Whether enough was tried."""
+        return self.searched >= MOST_SEARCHED or self.refused >= MOST_PROOFS
+
+    def hold(self, lines: Lines) -> bool:
+        """Whether the function with these lines is finite and accurate, and proved."""
+        code = self.changed(lines)
+        if code is None:
             return False
-        return bool(confirmed(_same_values(case, forward, code), budget))
-    except (SymbackpropError, NotImplementedError):
+        other = Search(code, _from_the_start(self.search.inputs), self.search.values, self.search.judge)
+        other.truths = self.search.truths
+        if self.lost_there(other) or any(self.fails(other, p) for p in self.failures):
+            return False
+        self.searched += 1
+        again = other.run(worked() + SEARCH, climbing=CLIMBING, most=COMPARED)
+        lost = [f.point for f in again.lost if self.counts(f)]
+        self.failures += lost[:1]
+        if lost or not again.compared:
+            return False
+        if self.proved(code):
+            return True
+        self.refused += 1
         return False
+
+    def changed(self, lines: Lines) -> UserCode | None:
+        """The code with these lines; None if they are no Python."""
+        backward = edited(self.case.backward, lines, tuple(self.code.question.pairs))
+        return None if backward is None else replace(self.code, backward=backward)
+
+    def lost_there(self, search: Search) -> bool:
+        """Whether something is lost where it was."""
+        return _still_lost(search, self.found) or _lost(search, self.found.point)
+
+    def fails(self, search: Search, point: Point) -> bool:
+        """Whether something is lost at another point."""
+        found = search.again(point)
+        return found is not None and self.counts(found)
+
+    def counts(self, found: Found) -> bool:
+        """Whether what was found says something about the changed lines."""
+        return bool(found.loss.name)
+
+    def proved(self, code: UserCode) -> bool:
+        """Whether the changed backward pass is proved."""
+        try:
+            return bool(confirmed(replace(self.case, backward=code.backward), Budget.of(PROOF)))
+        except SymbackpropError:
+            return False
+
+
+class _ForwardTrials(_Trials):
+    """The same of changed forward passes, which are proved to be the same function."""
+
+    def changed(self, lines: Lines) -> UserCode | None:
+        """The code with these lines."""
+        forward = edited(self.case.forward, lines)
+        return None if forward is None else replace(self.code, forward=forward)
+
+    def lost_there(self, search: Search) -> bool:
+        """Whether an output is lost where it was."""
+        return _outputs_lost(search, self.found.point)
+
+    def counts(self, found: Found) -> bool:
+        """Whether an output is lost."""
+        return not found.loss.name
+
+    def proved(self, code: UserCode) -> bool:
+        """Whether the forward pass is the same function, and, where it hands something on, the gradient still right."""
+        forward, budget = code.forward, Budget.of(PROOF)
+        try:
+            if "cache" in code.roles.values() and not confirmed(replace(self.case, forward=forward), budget):
+                return False
+            return bool(confirmed(_same_values(self.case, forward, code), budget))
+        except (SymbackpropError, NotImplementedError):
+            return False
+
+
+def _from_the_start(inputs: Inputs) -> Inputs:
+    """The same inputs in the same order, whatever was drawn before."""
+    sampler = Sampler(inputs.question, random.Random(SEED))
+    return Inputs(inputs.question, sampler, inputs.ranges, inputs.dtype, inputs.weights)
 
 
 def _same_values(case: Case, forward: Callable[..., Any], code: UserCode) -> Case:
@@ -270,6 +338,7 @@ def _forms(before: Expr, equation: Equation, backward: Program, context: Context
         for form in (stable(opened, context), *(stable(q, context) for q in quotients(opened))):
             yield _with_names(form, entries)
     yield stable(before, context, rows=(divided_twice,))
+    yield stable(before, context, rows=(squares_below, divided_twice))
 
 
 def _opened(expr: Expr, equations: Mapping[Tensor, Equation]) -> tuple[Expr, dict[Expr, Expr]]:

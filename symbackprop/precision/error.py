@@ -92,18 +92,20 @@ class Judge:
         self.several = frozenset(n for n, count in counts.items() if count > 1)
 
     def losses(self, point: Point, computed: Computed, exact: Exact) -> list[Loss]:
-        """What is lost at a point, worst first; empty if nothing is, or if the truth is beyond the dtype."""
+        """What is lost at a point, gradients first and the worst of them; empty if nothing is, or if a truth is beyond
+        the dtype."""
         self.largest, self.explained = 0.0, []
         if self.beyond(exact):
             return []
         found = list(self._not_finite(computed, exact))
-        suspects = [] if found or self._tiny(point) else list(self._far(computed, exact))
+        known = any(loss.name for loss in found)  # where an output alone is lost, a gradient may be, too
+        suspects = [] if known or self._tiny(point) else list(self._far(computed, exact))
         if suspects:
-            found = self._faults(point, suspects, exact)
+            found += self._faults(point, suspects, exact)
         if (found or self.explained) and not self.values.agrees(point, exact):
             self.explained = []
             return []
-        return sorted(found, key=lambda loss: -min(loss.error, loss.strict))
+        return sorted(found, key=lambda loss: (not loss.name, -min(loss.error, loss.strict)))
 
     def beyond(self, exact: Exact) -> bool:
         """Whether a true gradient is larger than any number of the dtype."""

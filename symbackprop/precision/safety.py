@@ -39,7 +39,7 @@ PATIENCE = 20.0  # seconds on the wall for one of work: other programs run, too
 SHRINKING = 0.2
 CLIMBING = 0.25  # seconds after the search in which errors are made larger step by step
 NO_TRUTH = "no point was found at which the true value could be told"
-LEAST = 0.5  # seconds for stable forms, whatever the search took
+CURES = 3.0  # seconds for stable forms, of which as many are tried as are counted: for the clock on the wall
 
 
 @collector_paused()
@@ -60,7 +60,7 @@ def precision_of(
         return Precision(None, dtype=dtype.name, reason=f"nothing is searched where the verdict is {verdict.status}")
     seen: list[Precision] = []
     try:
-        return within(PATIENCE * (seconds + LEAST), lambda: _searched(verdict, case, stated, dtype, seconds, seen))
+        return within(PATIENCE * (seconds + CURES), lambda: _searched(verdict, case, stated, dtype, seconds, seen))
     except OutOfTime:
         if seen:
             return seen[0]
@@ -111,7 +111,7 @@ def _searched(
     found = simpler(search, result.found, start + SIMPLE * seconds)
     unsafe = _unsafe(code, found, result, search, over)
     seen.append(unsafe)
-    cure = cure_of(verdict, code, case, search, found, max(start + seconds, worked() + LEAST))
+    cure = cure_of(verdict, code, case, search, found)
     return replace(unsafe, stable="\n".join(cure.values())) if cure else unsafe
 
 
@@ -123,7 +123,7 @@ def _avoidable(
         return None
     worst = max(result.explained, key=lambda f: f.rank)
     found = simpler(search, worst, worked() + SHRINKING, explained=True)
-    cure = cure_of(verdict, code, case, search, found, worked() + LEAST)
+    cure = cure_of(verdict, code, case, search, found)
     return replace(_unsafe(code, found, result, search, over), stable="\n".join(cure.values())) if cure else None
 
 

@@ -33,6 +33,7 @@ STARTS, CLIMBERS, STEPS = 40, 4, 50  # points that errors are estimated at, thos
 COMPARING = 0.1  # seconds for the comparison of those that errors have grown at
 SHAKEN = 2.0**-36  # by which inputs are off where it is estimated what rounding errors of theirs make
 ROUNDINGS = 30  # of them that explain an error
+RUNS = 8  # of the code for each point that is compared, where these are counted
 ENOUGH = 3  # points at which all digits are lost
 WITHOUT_TRUTH = 60  # points with no number whose truth does not exist either
 
@@ -62,6 +63,7 @@ class Searched:
         beyond: points at which a true gradient is larger than any number of the dtype.
         largest: the largest relative error that was no fault.
         explained: points at which rounding the inputs loses as much: a fault only of code that can do better.
+        most: points that are compared at most.
     """
 
     found: Found | None = None
@@ -69,6 +71,7 @@ class Searched:
     beyond: int = 0
     largest: float = 0.0
     complaint: str = ""
+    most: int | None = None
     lost: list[Found] = field(default_factory=list)
     explained: list[Found] = field(default_factory=list)
 
@@ -90,15 +93,19 @@ class Search:
         self.code, self.inputs, self.values, self.judge = code, inputs, values, judge
         self.more = code.with_more_digits()
         self.worst: list[tuple[float, Point]] = []  # the largest error at each point that is no fault
+        self.truths: dict[Any, Exact | None] = {}  # true values do not depend on the code: several searches share them
 
-    def run(self, end: float, feared: Sequence[Point] = (), *, climbing: float = 0.0) -> Searched:
+    def run(
+        self, end: float, feared: Sequence[Point] = (), *, climbing: float = 0.0, most: int | None = None
+    ) -> Searched:
         """Search until a time on the clock of work.
 
         Args:
             feared: points that come first.
             climbing: seconds of work after it, in which errors are made larger step by step.
+            most: points that are compared at most; then no clock says where the search ends before that time.
         """
-        result = Searched()
+        result = Searched(most=most)
         sampler = self.inputs.sampler
         choices = sampler.size_choices()[:1]
         for sizes in choices:
@@ -107,6 +114,7 @@ class Search:
         if not result.lost:
             self._nearby(end, result)
         if not result.lost and climbing:
+            result.most = None
             self._climb(choices[0], worked() + climbing, result)
         if result.lost:
             result.found = max(result.lost, key=lambda f: f.rank)
@@ -185,12 +193,14 @@ class Search:
                 result.complaint = computed.failed
                 continue
             ranked.append((self._suspicion(point, computed), k, point, computed))
-            if worked() > start + 0.4 * (end - start):
+            if worked() > start + 0.4 * (end - start) or (result.most is not None and k >= RUNS * result.most):
                 break
         ranked.sort(key=lambda r: r[:2])
         vain = 0
         for suspicion, _, point, computed in ranked:
-            if worked() > end or sum(f.rank >= (True, 1.0) for f in result.lost) >= ENOUGH:
+            if worked() > end or (result.most is not None and result.compared >= result.most):
+                return
+            if sum(f.rank >= (True, 1.0) for f in result.lost) >= ENOUGH:
                 return
             if suspicion == 0 and vain > WITHOUT_TRUTH:
                 continue
@@ -225,6 +235,13 @@ class Search:
 
     def exact(self, point: Point) -> Exact | None:
         """True values; None where there are none."""
+        arrays = tuple((a.shape, a.tobytes()) for a in point.inputs.values())
+        key = arrays, tuple(point.parameters.values())
+        if key not in self.truths:
+            self.truths[key] = self._exact(point)
+        return self.truths[key]
+
+    def _exact(self, point: Point) -> Exact | None:
         low = [r.low for t, r in self.inputs.ranges.items() if t in {p for p, _ in self.values.question.pairs.values()}]
         try:
             return self.values.at(point, one_sided=min(low, default=-1.0) >= 0)

@@ -28,7 +28,8 @@ uses one proves the result equal.
     sum a^2 + sum b^2 - 2 sum a b       ->  sum (a - b)^2
     a sum of f - sum of f b             ->  sum of f (a - b)
     c x - c mean of x                   ->  c (x - mean of x)
-    sqrt(a^2 + b^2)                     ->  hypot(a, b)
+    sqrt(a^2 + b^2), log(a^2 + b^2)     ->  hypot(a, b), 2 log(hypot(a, b)), b may be a number
+    1 / (a^2 + b^2)                     ->  1 / hypot(a, b) / hypot(a, b)
     a^p / b^p, a / b^2, sqrt(a^p)       ->  (a/b)^p, a / b / b, a^(p/2)
 
 Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), sections 1.7-1.9; Blanchard, Higham & Higham,
@@ -1010,16 +1011,46 @@ def same_choice(expr: Expr, context: Context) -> Expr | None:
 
 
 def hypotenuse(expr: Expr, context: Context) -> Expr | None:
-    """sqrt(a^2 + b^2), also below."""
+    """sqrt(a^2 + b^2), also below, and log(a^2 + b^2) as 2 log(hypot(a, b)); b may be a number."""
+    if isinstance(expr, Apply) and expr.function is LOG:
+        found = _hypot_of(expr.arguments[0], context)
+        return None if found is None else multiply(number(2), apply(LOG, found))
     if not (isinstance(expr, Power) and isinstance(expr.exponent, Number) and abs(expr.exponent.value) == HALF.value):
         return None
-    total = context.opened(expr.base)
+    found = _hypot_of(expr.base, context)
+    return None if found is None else power(found, ONE if expr.exponent.value > 0 else MINUS_ONE)
+
+
+def squares_below(expr: Expr, context: Context) -> Expr | None:
+    """1 / (a^2 + b^2) as 1 / hypot(a, b)^2, which `divided_twice` divides by twice."""
+    base, times = _whole_power(expr)
+    found = _hypot_of(base, context) if times < 0 else None
+    return None if found is None else power(found, number(2 * times))
+
+
+def _hypot_of(total: Expr, context: Context) -> Expr | None:
+    """hypot(a, b) of a^2 + b^2."""
+    total = context.opened(total)
     if not isinstance(total, Add) or len(total.terms) != 2:
         return None
-    a, b = (_squared(t, context) for t in total.terms)
-    if a is None or b is None:
+    a, b = (_root(t, context) for t in total.terms)
+    return None if a is None or b is None or (_reads(a), _reads(b)) == (False, False) else apply(HYPOT, a, b)
+
+
+def _root(term: Expr, context: Context) -> Expr | None:
+    """a of a^2, also with a positive number before it, or of that alone."""
+    term = context.opened(term)
+    scale, rest = ONE, term
+    if isinstance(term, Number):
+        scale, rest = term, ONE
+    elif isinstance(term, Multiply) and isinstance(term.factors[0], Number):
+        scale, rest = term.factors[0], multiply(*term.factors[1:])
+    base = ONE if rest is ONE else _squared(rest, context)
+    if base is None or not isinstance(scale, Number) or scale.value <= 0:
         return None
-    return power(apply(HYPOT, a, b), ONE if expr.exponent.value > 0 else MINUS_ONE)
+    above, below = math.isqrt(scale.value.numerator), math.isqrt(scale.value.denominator)
+    exact = Fraction(above, below)
+    return multiply(number(exact) if exact**2 == scale.value else power(scale, HALF), base)
 
 
 def equal_powers(expr: Expr, context: Context) -> Expr | None:
@@ -1269,5 +1300,6 @@ __all__ = [
     "masks_of",
     "same_choice",
     "softplus",
+    "squares_below",
     "stable",
 ]
