@@ -64,6 +64,7 @@ from symbackprop.normal_form.to_expression import expression
 from symbackprop.normal_form.work_time import worked
 
 MOST_OPENED, MOST_TERMS = 24, 300
+MOST_OF_DERIVED = 8  # where a derivative is sought among others: two that are one differ by a step or two
 MOST_AT_FIRST = 14  # where what stands on one side alone is opened
 MOST_UNEVEN = 12  # terms of a difference of which each tells what to open next
 MOST_BLIND = 3  # tensors that one is compared with, where numbers tell nothing
@@ -154,7 +155,7 @@ class Composition:
         self.expanded = 0 if sums else min(longest, LONGEST_WRITTEN_OUT)
         self.cuts = CutPoints(facts, derived.known, expanded=self.expanded)
         self._plain: CutPoints | None = None  # with the equations as they are written
-        self._names, self._recipes = names_that_matter(self.program), question.told_lemmas
+        self._names, self._recipes = names_that_matter(self.program), question.told_lemmas.for_another_walk()
         self._alike = Lookalikes(question, self.program.equations) if alike is None else alike.afresh()
         self._invariants = Invariants(self._alike, self.program.inputs)
         self._explicit = Explicit(self._alike.vectors, self._alike.steps, facts, self._shortest)
@@ -712,15 +713,28 @@ class Composition:
         if any(s.blind for s in alike):  # what comes after the last one that was found is the likeliest
             left = [s for s in alike if s.other not in self._met and own.tensor in self._aliens]
             alike = sorted(left, key=lambda s: self._order[s.other] < self._last)[:MOST_BLIND]
-        for likeness in alike:
-            other = likeness.at(own.indices)
-            lemma = self._lemma(own, other, likeness.other)
-            if lemma is not None:
-                self._keep(own, lemma, likeness.other)
-                return True
-            if worked() > self.deadline:
-                break
+        for search in (self._at_once, self._lemma) if len(alike) > 1 else (self._lemma,):
+            for likeness in alike:
+                lemma = search(own, likeness.at(own.indices), likeness.other)
+                if lemma is not None:
+                    self._keep(own, lemma, likeness.other)
+                    return True
+                if worked() > self.deadline:
+                    return False
         return False
+
+    def _at_once(self, own: Equation, other: Expr, ahead: Tensor) -> Lemma | None:
+        """That a tensor is another one, where at most the definition of that one is put in.
+
+        Of several with the same numbers it is the one that is computed alike, which need not be the first: beside a
+        normalization, which sends back what has the sum 0, the biases of all blocks have one gradient.
+        """
+        if self.cuts.clocks:
+            return None
+        for opened in ((), (ahead,)) if self.cuts.is_defined(ahead) else ((),):
+            if self._holds(own, other, opened):
+                return Lemma(Equation(own.tensor, own.indices, other, own.note), opened)
+        return None
 
     def _keep(self, own: Equation, lemma: Lemma, other: Tensor) -> None:
         """From now on the tensor stands for the other one."""
@@ -807,8 +821,8 @@ class Composition:
             if self.cuts.clocks:
                 return self._meet_in_time(own, other, first, order)
             gap = self._gap(own, other)
-            steps = 0
-            while steps <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
+            steps, most = 0, MOST_OF_DERIVED if own.tensor in self._adjoints else MOST_OPENED
+            while steps <= most and len(gap.terms) <= MOST_TERMS:
                 if self.cuts.vanishes_everywhere(gap):
                     return opened
                 step = self._step(gap, frozenset([own.tensor]))

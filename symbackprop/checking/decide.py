@@ -596,7 +596,8 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
         }
     doubtful = [n for n in goal.names if n not in certain]
     lines = goal.sides.length if goal.is_long else 0
-    proof = prove(goal, doubtful, (*goal.sides.quick, *PATIENT), budget.part("which are right", lines))
+    patient = () if goal.is_long else PATIENT  # a whole model is not compared as a whole
+    proof = prove(goal, doubtful, (*goal.sides.quick, *patient), budget.part("which are right", lines))
     if proof.unproved:
         seconds = budget.part("which of the unproved are wrong").left
         certain |= {*wrong_gradients(goal.question, proof.unproved, budget_seconds=seconds)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from symbackprop.expression.build import Expr, Symbol, Tensor
 from symbackprop.expression.program import Equation
@@ -35,6 +36,11 @@ class Recipes:
 
     known: dict[Pattern, Recipe] = field(default_factory=dict)
     failures: dict[Pattern, int] = field(default_factory=dict)
+
+    def for_another_walk(self) -> Recipes:
+        """The same recipes, with nothing given up: a pattern does not say what its tensors are, and with a line as it
+        would be right they are others."""
+        return Recipes(self.known)
 
 
 class Attempted:
@@ -74,11 +80,12 @@ class Attempted:
 
     def hopeless(self) -> bool:
         """True if lemmas of this pattern were tried in vain."""
-        return self.recipes.failures.get(self._base, 0) >= FAILURES
+        return self.recipes.failures.get(self._with_definitions, 0) >= FAILURES
 
     def failed(self) -> None:
         """Remember that it was not proved."""
-        self.recipes.failures[self._base] = self.recipes.failures.get(self._base, 0) + 1
+        failures = self.recipes.failures
+        failures[self._with_definitions] = failures.get(self._with_definitions, 0) + 1
 
     def proved(self, opened: Sequence[Tensor], everything: bool) -> None:
         """Remember how it was proved.
@@ -93,6 +100,15 @@ class Attempted:
             numbers.append(rows.numbers[tensor])
             rows.add(self.lines[tensor].left, self.lines[tensor].value)
         self.recipes.known[self._base] = Recipe(tuple(numbers), rows.pattern if everything else None)
+
+    @cached_property
+    def _with_definitions(self) -> Pattern:
+        """The pattern with what defines the tensors that it speaks of: a sum of one tensor is not the sum of another,
+        though it may be of a third."""
+        rows = self._rows()
+        for tensor in [n for n in rows.numbers if isinstance(n, Tensor) and n in self.lines]:
+            rows.add(self.lines[tensor].left, self.lines[tensor].value)
+        return rows.pattern
 
     def _rows(self) -> Rows:
         rows = Rows(self.names)

@@ -283,7 +283,8 @@ def refute_on_thresholds(
     """A point exactly on a threshold at which the claim has a wrong value, though the forward pass is smooth.
 
     There random points never fall. A claim without a value on a threshold is no counterexample: that excludes no more
-    than the threshold.
+    than the threshold. A claim that jumps nowhere, as one of a softmax, is looked at nowhere: what it is beside a
+    threshold it is on it.
 
     Args:
         at_kinks: whether the proof leaves out what is on thresholds of the forward pass too.
@@ -296,7 +297,7 @@ def refute_on_thresholds(
     search = Search(replace(question, forward=forward, claimed=claimed), seconds)
     question = search.question
     director = Director(question, search.sampler, search.rng, search.late)
-    if not any(site.claimed or at_kinks for site in director.sites):
+    if not any((site.claimed and site.jumps) or at_kinks for site in director.sites):
         return None, ""
     equalities = [s for s in director.sites if s.claimed and s.of_equality] if at_kinks else []
     kinks = AtKinks(question, search.sampler.real_inputs, equalities, search.rng)

@@ -56,6 +56,8 @@ class Site:
     Args:
         of_branch: False for that of an extremum, which is 0 somewhere at every point.
         of_equality: whether it is asked if two numbers are equal.
+        jumps: whether something may have another value on either side; where only the values of extrema meet there,
+            as that of a softmax is shifted by, all is continuous.
     """
 
     claimed: bool
@@ -63,6 +65,7 @@ class Site:
     indices: tuple[Index, ...]
     of_branch: bool = True
     of_equality: bool = False
+    jumps: bool = True
 
 
 def sites(question: Question) -> list[Site]:
@@ -83,7 +86,12 @@ def thresholds(program: Program, *, claimed: bool = False) -> list[Site]:
                 if _real(difference) and difference not in found:
                     branch = not isinstance(node, Extremum | Position)
                     equality = isinstance(node, Compare) and node.relation == "=="
-                    found[difference] = Site(claimed, difference, tuple(free_indices(difference)), branch, equality)
+                    jumps = not isinstance(node, Extremum)
+                    found[difference] = Site(
+                        claimed, difference, tuple(free_indices(difference)), branch, equality, jumps
+                    )
+                elif difference in found and not isinstance(node, Extremum):
+                    found[difference] = replace(found[difference], jumps=True)
     return list(found.values())
 
 

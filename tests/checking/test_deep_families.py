@@ -682,3 +682,83 @@ def test_what_a_layer_forgets_at_each_step_is_one_line_and_has_a_cure():
     assert verdict.status == "REFUTED"
     assert "so it is in 2 rounds of the loop" in verdict.diagnosis
     assert "f[n,d]" in verdict.cure
+
+
+def biases_beside_centring(depth, fault=None):
+    """x + t + tanh(x - mean): what centring sends back has the sum 0, so all biases have one gradient."""
+
+    def run(x, p):
+        kept = []
+        for k in range(depth):
+            h = np.tanh(x - x.mean(axis=-1, keepdims=True))
+            kept.append(h)
+            x = x + p[f"t{k}"][:, None] + h
+        return x, kept
+
+    def forward(x, **p):
+        return run(x, p)[0]
+
+    def backward(dout, x, **p):
+        _, kept = run(x, p)
+        d, g = dout, {}
+        for k in reversed(range(depth)):
+            g[f"t{k}"] = d.sum(axis=(0, 2))
+            h = kept[k]
+            dm = d * (1 - h) if fault and k == depth // 2 else d * (1 - h * h)
+            d = d + dm - dm.mean(axis=-1, keepdims=True)
+        g["x"] = d
+        return g
+
+    return forward, backward, {"x": ("N", "S", "D"), **{f"t{k}": ("S",) for k in range(depth)}}
+
+
+def test_a_fault_from_which_something_right_is_computed_is_found_and_cured():
+    forward, backward, shapes = biases_beside_centring(4, "slope")
+    verdict = sb.check(forward, backward, shapes=shapes)
+    assert verdict.status == "REFUTED" and verdict.wrong == ("x",)
+    assert verdict.cure == "dm[n,s,d] = d[n,s,d]*(1 - h[n,s,d]*h[n,s,d])", verdict.diagnosis
+
+
+def test_of_two_lines_that_are_wrong_at_each_step_the_first_is_named_and_cured():
+    steps = 3
+
+    def run(x, p):
+        kept = []
+        for k in range(2):
+            h, c = np.zeros_like(x[0]), np.zeros_like(x[0])
+            states = []
+            for t in range(steps):
+                a = np.tanh(x[t] @ p[f"W{k}"] + h @ p[f"U{k}"])
+                before, c = h, c / 2 + a
+                h = np.tanh(c)
+                states.append((x[t], before, a, h))
+            x = [s[3] for s in states]
+            kept.append(states)
+        return x, kept
+
+    def forward(x, **p):
+        return run(x, p)[0][-1]
+
+    def backward(dout, x, **p):
+        kept, g = run(x, p)[1], {}
+        d = [0] * (steps - 1) + [dout]
+        for k in (1, 0):
+            dW, dU, dh, dc = np.zeros_like(p[f"W{k}"]), np.zeros_like(p[f"U{k}"]), 0, 0
+            below = [0] * steps
+            for t in reversed(range(steps)):
+                at, before, a, h = kept[k][t]
+                dct = dc / 2 + (d[t] + dh) * (1 if k == 0 else 1 - h * h)
+                dz = dct * (1 - a * a)
+                dW += at.T @ dz
+                dU += before.T @ dz
+                below[t], dh, dc = dz @ p[f"W{k}"].T, dz @ p[f"U{k}"].T, dct
+            d = below
+            g[f"W{k}"], g[f"U{k}"] = dW, dU
+        g["x"] = np.stack(d)
+        return g
+
+    shapes = {"x": (steps, "N", "D"), **{f"{n}{k}": ("D", "D") for k in range(2) for n in "WU"}}
+    verdict = sb.check(forward, backward, shapes=shapes)
+    assert verdict.status == "REFUTED" and verdict.wrong == ("W0", "U0", "x")
+    assert ": dct should be the derivative with respect to " in verdict.diagnosis
+    assert verdict.cure.startswith("dct[n,d] = "), verdict.diagnosis

@@ -258,10 +258,12 @@ def test_ties_are_looked_at_where_a_largest_entry_is_taken(looking, monkeypatch,
     assert module.refute_beside_ties(question, 1.0, 0) is None
 
 
-@pytest.mark.parametrize("of_claim", [True, False])
+@pytest.mark.parametrize(("of_claim", "jumps"), [(True, True), (False, True), (True, False)])
 @pytest.mark.parametrize("at_kinks", [True, False])
 @pytest.mark.parametrize("shown", ["wrong", "without a value", "right", "nothing"])
-def test_points_on_thresholds_refute_where_the_claim_has_a_wrong_value(looking, monkeypatch, of_claim, at_kinks, shown):
+def test_points_on_thresholds_refute_where_the_claim_has_a_wrong_value(
+    looking, monkeypatch, of_claim, jumps, at_kinks, shown
+):
     table = {
         "wrong": Shown(["x"], 1.0, worst=2.0),
         "without a value": Shown(["x"], 1.0, worst=math.nan),
@@ -269,7 +271,8 @@ def test_points_on_thresholds_refute_where_the_claim_has_a_wrong_value(looking, 
         "nothing": None,
     }
     looking(table[shown])
-    site = SimpleNamespace(claimed=of_claim, of_equality=True, difference=multiply(number(2), Index("k", number(3))))
+    difference = multiply(number(2), Index("k", number(3)))
+    site = SimpleNamespace(claimed=of_claim, of_equality=True, difference=difference, jumps=jumps)
     director = SimpleNamespace(sites=[site], on_thresholds=lambda base, given: iter([0]), crosses=lambda *_: True)
     made = []
     kinks = SimpleNamespace(unmet=[], wrong=lambda point: table["wrong"])
@@ -280,7 +283,7 @@ def test_points_on_thresholds_refute_where_the_claim_has_a_wrong_value(looking, 
     monkeypatch.setattr(module, "compared_as_floats", lambda program: program)
     question = SimpleNamespace(forward=None, claimed=None)
     found, unmet = module.refute_on_thresholds(question, 1.0, at_kinks)
-    if not of_claim and not at_kinks:
+    if not (of_claim and jumps) and not at_kinks:
         assert (found, unmet, made) == (None, "", [])
         return
     assert made == [[site] if at_kinks and of_claim else []]

@@ -4,6 +4,20 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.checking.threshold_points import thresholds
+from symbackprop.expression.build import (
+    ONE,
+    ZERO,
+    Compare,
+    Entry,
+    Extremum,
+    Index,
+    Symbol,
+    Tensor,
+    subtract,
+    where,
+)
+from symbackprop.expression.program import Equation, Program
 
 ROW = {"x": ("N",)}
 
@@ -55,3 +69,14 @@ def test_check_reads_exclusive_conditions(exclusive):
     right = sb.check(lambda x: x * exclusive(x), lambda dout, x: {"x": dout * ((x > 0) & (x <= 1))}, shapes=ROW)
     wrong = sb.check(lambda x: x * exclusive(x), lambda dout, x: {"x": dout * ((x > 0) & (x <= 2))}, shapes=ROW)
     assert (right.status, wrong.status) == ("PROVED", "REFUTED")
+
+
+def test_only_what_jumps_is_looked_at_on_thresholds():
+    n, k, j = Symbol("n", "size"), Index("k", Symbol("n", "size")), Index("j", Symbol("n", "size"))
+    x, out = Tensor("x", (n,)), Tensor("out", (n,))
+    largest = Extremum("max", j, Entry(x, (j,)))
+    shifted = Equation(out, (k,), subtract(Entry(x, (k,)), largest))
+    masked = Equation(out, (k,), where(Compare("==", Entry(x, (k,)), largest), ONE, ZERO))
+    for equation, jumps in ((shifted, False), (masked, True)):
+        found = thresholds(Program((x,), (equation,), (out,)), claimed=True)
+        assert found and any(site.jumps for site in found) is jumps

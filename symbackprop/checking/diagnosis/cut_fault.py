@@ -7,7 +7,7 @@ every gradient right. The fault lies between the last right tensors and this one
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
@@ -68,6 +68,9 @@ def _cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutF
     multiples = [line for line in lines if found.get(line.tensor) and ONE not in found[line.tensor].values()]
     ways += [(line, _of_shape(found[line.tensor], line.tensor)) for line in multiples[:MOST_SUSPECTS]]
     ways += _one_step_short(lines, absent, found, strays)
+    hidden = _hidden(case, lines, leads - found.keys())
+    ways = [*_right_elsewhere(case, lines, hidden, absent, found), *ways]
+    ways += [(line, _missing(absent, line.tensor, strays)) for line in hidden[-MOST_SUSPECTS:]]
     for factor in (ONE, MINUS_ONE):  # of 1/(1 + exp(-z)) the derivation knows the derivative with respect to -z
         for line, right in ((line, right) for line, derivatives in ways for right in derivatives):
             if _mends(case, trials, lines, line.tensor, right, factor):
@@ -107,7 +110,9 @@ def _in_several_rounds(
         source = sources.get(line.tensor)
         if source is not None and source in forward and forward[source].note:
             kinds.setdefault(place(source, forward[source].note), []).append(line.tensor)
-    for first in dict.fromkeys(place(line.tensor, line.note) for line in wrong[:MOST_SUSPECTS]):
+    suspects = {place(line.tensor, line.note) for line in wrong[:MOST_SUSPECTS]}
+    places = (place(line.tensor, line.note) for line in lines)  # in the order in which a round goes through them
+    for first in dict.fromkeys(p for p in places if p in suspects):
         every = [line for line in lines if place(line.tensor, line.note) == first]
         unlike = [line for line in every if line.tensor not in found]
         for kind in kinds.values():
@@ -162,6 +167,46 @@ def _one_step_short(
         for line in lines
         if line.tensor.shape == after.tensor.shape and mentioned(after.value) & found.get(line.tensor, {}).keys()
     ]
+
+
+def _hidden(case: Refuted, lines: Sequence[Equation], unlike: Set[Tensor]) -> list[Equation]:
+    """Lines that may be wrong though something right is computed from them: all wrong gradients are, too.
+
+    What a normalization sends back has the sum 0, so the gradient of a bias that is added beside it is right whatever
+    came in.
+    """
+    wrong = frozenset(case.traced.gradients[n] for n in case.wrong)
+    reached: dict[Tensor, frozenset[Tensor]] = {}
+    for line in reversed(lines):
+        own = reached[line.tensor] = reached.get(line.tensor, frozenset()) | (wrong & {line.tensor})
+        for tensor in mentioned(line.value):
+            reached[tensor] = reached.get(tensor, frozenset()) | own
+    return [line for line in lines if line.tensor in unlike and reached[line.tensor] == wrong]
+
+
+def _right_elsewhere(
+    case: Refuted,
+    lines: Sequence[Equation],
+    suspects: Iterable[Equation],
+    absent: Sequence[Equation],
+    found: Mapping[Tensor, Mapping[Tensor, Expr]],
+) -> Iterator[tuple[Equation, list[Tensor]]]:
+    """Lines that compute a derivative in other rounds of a loop, with those of its kind that no line computes."""
+    forward, sources = case.gradient.program.by_tensor, {bar: t for t, bar in case.gradient.cotangents.items()}
+
+    def kind(bar: Tensor) -> tuple[str, tuple[Expr, ...]] | None:
+        line = forward.get(sources.get(bar, bar))
+        return None if line is None else (line.note, bar.shape)
+
+    kinds: dict[str, set[Hashable]] = {}
+    for line in lines:
+        if line.note:
+            kinds.setdefault(line.note, set()).update(filter(None, map(kind, found.get(line.tensor, ()))))
+    for line in suspects:
+        bars = [e.tensor for e in absent if e.tensor.shape == line.tensor.shape]
+        fitting = [bar for bar in bars if kind(bar) in kinds.get(line.note, ())]
+        if fitting:
+            yield line, fitting[:MOST_DERIVATIVES]
 
 
 def _of_shape(others: Iterable[Tensor], tensor: Tensor) -> list[Tensor]:

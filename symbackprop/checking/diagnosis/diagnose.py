@@ -59,6 +59,7 @@ from symbackprop.proofs.shortening.unit_axes import factored
 from symbackprop.rendering.text import to_text
 
 MAXIMUM_CURE = 320  # longer formulas cure nothing
+SHORT_CURE = 80  # what a line lacks is then a better answer than the whole line as other rounds have it
 MAXIMUM_NAME = 40
 SHORT, LONG, FAR_TOO_LONG = 12, 30, 120  # lines of a backward pass: from LONG on a fault is first sought at cut points
 MAXIMUM_NODES = 60_000  # of both passes: beyond that a proof would take too long
@@ -210,9 +211,10 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
     if slip.words is not words:
         slip = replace(slip, words=f"{wrong}; {slip.words.removeprefix(f'{fault.line.note}: ')}")
     ways: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
+        lambda: _lacking(case, trials, fault, final, slip.words, budget, SHORT_CURE),
+        lambda: _in_other_rounds(case, fault, budget) if not left_out else iter(()),
         lambda: _lacking(case, trials, fault, final, slip.words, budget),
         lambda: iter([slip]),
-        lambda: _in_other_rounds(case, fault, budget),
         lambda: _cures(case, search, "plausible", budget, final, fault),
         lambda: _cures(case, search, "several", budget, final, fault),
     )
@@ -353,9 +355,19 @@ def _at_cut(case: Refuted, trials: Trials, budget: Budget) -> Iterator[Diagnosis
 
 
 def _lacking(
-    case: Refuted, trials: Trials, fault: CutFault, final: Mapping[Tensor, Tensor], words: str, budget: Budget
+    case: Refuted,
+    trials: Trials,
+    fault: CutFault,
+    final: Mapping[Tensor, Tensor],
+    words: str,
+    budget: Budget,
+    longest: int = MAXIMUM_CURE,
 ) -> Iterator[Diagnosis]:
-    """The cure that adds what the line lacks, or else the whole line, worked out from the derivation."""
+    """The cure that adds what the line lacks, or else the whole line, worked out from the derivation.
+
+    Args:
+        longest: characters of a cure.
+    """
     line, own = fault.line, _called(case, fault.line)
     composition = case.sides.walked(budget.part("composed cure"))
     lacking = composition.lack(line, fault.right)
@@ -371,7 +383,7 @@ def _lacking(
             left, _, more = text.partition(" = ")
             text = f"{left} = ({own} as claimed) {f'- {more[1:]}' if more.startswith('-') else f'+ {more}'}"
         edit = Edit(words, "", (cured,))
-        if len(text) <= MAXIMUM_CURE and _proved(case, edit, case.own_lines, final, budget, fault):
+        if len(text) <= longest and _proved(case, edit, case.own_lines, final, budget, fault):
             yield Diagnosis(f"{words}{before}", text, (cured,))
             return
 
