@@ -1047,6 +1047,27 @@ def best_paths(slip):
     return forward, backward
 
 
+@family({"x": ("T",)}, ["x"], where="T >= 3")
+def box_by_running_sums(slip):
+    """A window is the difference of two running sums; the backward pass gives each window its share."""
+
+    def forward(x, W=3):
+        c, y = np.zeros(len(x) + 1), np.zeros(len(x) - W + 1)
+        for i in range(len(x)):
+            c[i + 1] = c[i] + x[i]
+        for i in range(len(y)):
+            y[i] = (c[i + W] - c[i]) / W
+        return y
+
+    def backward(dout, x, W=3):
+        dx = np.zeros_like(x)
+        for i in range(len(dout)):
+            dx[i : i + W] += dout[i] if slip else dout[i] / W
+        return {"x": dx}
+
+    return forward, backward
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_prove_meets_loops_as_they_are_written(name):
     assert not _unproved(name, False)[1]
