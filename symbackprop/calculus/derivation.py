@@ -92,6 +92,7 @@ class Lemma:
         beside: the other tensors of its recurrence of which lemmas are supposed to hold at earlier steps.
         alone: whether it is shown from the equations as they are written: without induction, and without what other
             lemmas say of the tensors in them.
+        inductive: whether one that is shown alone is supposed to hold at earlier steps of its recurrence.
         definitions: all that was put in, in order, with what earlier lemmas say: with these the lemma can be checked
             by itself. Said by the replay.
         conditions: what it makes use of, in words. Said by the replay.
@@ -102,5 +103,6 @@ class Lemma:
     ahead: bool = False
     beside: tuple[Tensor, ...] = ()
     alone: bool = False
+    inductive: bool = False
     definitions: tuple[Equation, ...] = field(default=(), compare=False)
     conditions: tuple[str, ...] = field(default=(), compare=False)

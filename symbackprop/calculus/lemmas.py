@@ -16,7 +16,8 @@ Trusted, beside this module: the rooms `normal_form` and `expression`. Who propo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Generic, TypeVar
 
@@ -92,6 +93,7 @@ class Replay(Generic[AnyLemma]):
         self._plain: CutPoints | None = None  # made where a lemma is shown from the equations alone
         self._names = names_that_matter(program)
         self._program, self._expanded = program, expanded
+        self._blocks = {e.tensor: b for b in program.blocks if isinstance(b, Recurrence) for e in b.equations}
         self._read: dict[Tensor, Equation] = {}  # the definitions, with what is found put in
         self._found: dict[Tensor, Equation] = {}  # what is put in for a tensor: its lemma, or its view of another
         self._shown: dict[Pattern, tuple[str, ...]] = {}
@@ -134,6 +136,24 @@ class Replay(Generic[AnyLemma]):
             for block in program.blocks:
                 self._plain.define_block(block, equations_of(block))
         return self._plain
+
+    @contextmanager
+    def _alone(self, lemma: Lemma) -> Iterator[CutPoints]:
+        """The equations, within which the lemma may be supposed of earlier entries of its recurrence."""
+        cuts, equation = self._from_equations(), lemma.equation
+        block = self._blocks.get(equation.tensor) if lemma.inductive else None
+        if block is None:
+            yield cuts
+            return
+
+        def at(node: Expr) -> Expr | None:
+            return equation.at(node.indices) if isinstance(node, Entry) and node.tensor is equation.tensor else None
+
+        try:
+            cuts.define_block(block, (replace(e, value=rewrite(e.value, at)) for e in block.equations))
+            yield cuts
+        finally:
+            cuts.define_block(block, block.equations)
 
     def equal(self, left: Tensor, right: Tensor | None) -> bool:
         """True if the lemmas say that two tensors of one shape are the same; with None, that the one is 0."""
@@ -192,8 +212,13 @@ class Replay(Generic[AnyLemma]):
 
     def _conditions(self, lemma: Lemma) -> tuple[str, ...]:
         """What the normal form makes use of to find both sides equal."""
-        cuts, equation = self._from_equations() if lemma.alone else self._cuts, lemma.equation
-        rewritten = (lambda e: e) if lemma.alone else self.rewritten
+        if not lemma.alone:
+            return self._conditions_by(self._cuts, lemma, self.rewritten)
+        with self._alone(lemma) as cuts:
+            return self._conditions_by(cuts, lemma, lambda e: e)
+
+    def _conditions_by(self, cuts: CutPoints, lemma: Lemma, rewritten: Callable[[Expr], Expr]) -> tuple[str, ...]:
+        equation = lemma.equation
         places: dict[Expr, Expr] = dict(zip(equation.indices, cuts.places(equation.tensor), strict=True))
         cuts.used = {}
         cuts.restart_clock()

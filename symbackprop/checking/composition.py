@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from symbackprop.calculus.equality import names_that_matter
@@ -70,6 +70,7 @@ MOST_UNEVEN = 12  # terms of a difference of which each tells what to open next
 MOST_BLIND = 3  # tensors that one is compared with, where numbers tell nothing
 MOST_LEVELS = 4  # of definitions of the forward pass that are opened one in another: a lemma is about one layer
 MOST_TOGETHER, MOST_KEPT = 3, 6  # definitions that are put in together to make a value shorter, and ways to go on
+MOST_SCALES = 3  # ways in which a derivative may be that of a scale
 MOST_FACTORS = 16  # of what a step adds to a sum
 MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
 MOST_NODES = 400  # of what a line should compute: more explains nothing either
@@ -83,7 +84,8 @@ class Order(Enum):
 
     ONE_SIDED: derivatives that stand on one side alone. EAGER: with them those that stand on both, where these are
     computed later. FORWARD: then of those on both sides the forward pass alone. ONCE, TWICE: no tensor of a recurrence
-    more often than that.
+    more often than that. STEPWISE: derivatives of the step itself, then the forward pass at other steps; derivatives
+    from other steps stay as they are.
     """
 
     ONE_SIDED = 1
@@ -92,9 +94,10 @@ class Order(Enum):
     ONCE = 4
     TWICE = 5
     UNEVEN = 6
+    STEPWISE = 7
 
 
-ONE_SIDED, EAGER, FORWARD, ONCE, TWICE, UNEVEN = Order
+ONE_SIDED, EAGER, FORWARD, ONCE, TWICE, UNEVEN, STEPWISE = Order
 
 
 @dataclass(frozen=True)
@@ -508,8 +511,16 @@ class Composition:
         that entry. What cannot be shown is supposed no longer, until all that is supposed has been shown.
         """
         self._take_together(block)
-        proposed = {e.tensor: self._proposals(e) for e in block.equations}
-        by_tensor = {e.tensor: e for e in block.equations}
+        self._shown_together(block, {e.tensor: self._proposals(e) for e in block.equations})
+        for equation in block.equations:
+            if equation.tensor not in self._replaced:
+                self._alike.add(equation.tensor)
+
+    def _shown_together(
+        self, block: Recurrence, proposed: dict[Tensor, list[Proposal]], more: tuple[Order, ...] = ()
+    ) -> None:
+        """Find what tensors of a recurrence are, of what is proposed for each, the likeliest first."""
+        by_tensor = {e.tensor: e for e in block.equations if e.tensor in proposed}
         shown: dict[Tensor, Lemma] = {}
         while worked() < self.deadline:
             supposed = {t: by_tensor[t] for t in by_tensor if proposed[t]}
@@ -521,7 +532,7 @@ class Composition:
             for tensor in supposed:
                 beside = tuple(t for t in supposed if t is not tensor)
                 first = proposed[tensor][0]
-                lemma = self._shown(self._lines[tensor], self._from_its_end(first.value), first.ahead, beside)
+                lemma = self._shown(self._lines[tensor], self._from_its_end(first.value), first.ahead, beside, more)
                 if lemma is None:
                     break
                 shown[tensor] = lemma
@@ -536,7 +547,6 @@ class Composition:
                 self.lemmas[tensor] = shown[tensor]
             else:
                 self._replaced.pop(tensor, None)
-                self._alike.add(tensor)
         self._take_together(block)
 
     def _proposals(self, equation: Equation) -> list[Proposal]:
@@ -598,13 +608,15 @@ class Composition:
         return where(kronecker(step, end), expression(self.cuts, begun, names), value)
 
     def _made_explicit(self, block: Recurrence) -> None:
-        """Find what tensors of a recurrence are without it: nothing, nothing but at an end, or sums over steps.
+        """Find what tensors of a recurrence are without it: nothing, nothing but at an end, what other states and their
+        derivatives tell, or sums over steps.
 
         Each step is shown under the hypothesis about earlier ones; where that is no help, without it.
         """
         left = [e for e in block.equations if e.tensor.kind == "real" and e.tensor not in self._replaced]
+        self._told_by_scales(block, left)
         for equation in left:
-            if self._explicit.nothing(equation):
+            if equation.tensor not in self._replaced and self._explicit.nothing(equation):
                 self._is_explicitly(equation, NOTHING, block)
         for equation in left:
             clock = block.clocks[equation.tensor]
@@ -645,6 +657,40 @@ class Composition:
         self._take_together(block)
         return lemma is not None
 
+    def _told_by_scales(self, block: Recurrence, left: Sequence[Equation]) -> None:
+        """Find the derivative of what only sets the scale of other states, if there is one; beside it may stand
+        derivatives of what sets no scale in the end, which are nothing."""
+        bars = self._adjoints & self._lines.keys()
+        for equation in left if block.equations[0].tensor in self._adjoints else ():
+            forms = list(itertools.islice(self._explicit.scales(equation, block, self._forward, bars), MOST_SCALES))
+            if not forms:
+                continue
+            nothing = [e.tensor for e in left if self._explicit.nothing(e)]
+            if nothing:
+                proposed = {t: [Proposal(NOTHING, None)] for t in nothing}
+                self._shown_together(
+                    block, {**proposed, equation.tensor: [Proposal(f, None) for f in forms]}, (STEPWISE,)
+                )
+            if equation.tensor in self._replaced or any(self._moves_as(equation, form, block) for form in forms):
+                return
+
+    def _moves_as(self, equation: Equation, value: Expr, block: Recurrence) -> bool:
+        """Whether the derivative of a scale is shown to be this, from the equations as they are written: what stands
+        for the states may be long."""
+        tensor, found = equation.tensor, self._replaced
+        with self._from_equations():
+            self._replaced = {tensor: Equation(tensor, equation.indices, value, equation.note)}
+            self._take_together(block)
+            lemma = self._shown(self._lines[tensor], value, None, (), (STEPWISE,))
+            self._replaced = {}
+            self._take_together(block)
+        assert self._replaced is found
+        if lemma is not None:
+            self.lemmas[tensor] = lemma = replace(lemma, alone=True, inductive=True)
+            self._replaced[tensor] = lemma.equation
+        self._take_together(block)
+        return lemma is not None
+
     def _shortest(self, equation: Equation) -> Expr | None:
         """A value with those definitions put in that make it shorter, perhaps some together; None if it is long."""
         places = self.cuts.places(equation.tensor)
@@ -662,13 +708,16 @@ class Composition:
             return None
         return expression(self.cuts, best, dict(zip(places, equation.indices, strict=True)))
 
-    def _shown(self, own: Equation, other: Expr, ahead: Tensor | None, beside: tuple[Tensor, ...]) -> Lemma | None:
+    def _shown(
+        self, own: Equation, other: Expr, ahead: Tensor | None, beside: tuple[Tensor, ...], more: tuple[Order, ...] = ()
+    ) -> Lemma | None:
         """That an entry is what it may be, given that those before are what is supposed of them.
 
         Args:
             ahead: a tensor of the other side that is opened before anything else is tried: one step on either side.
+            more: other ways that are tried.
         """
-        ways = (ONE_SIDED, UNEVEN, EAGER)
+        ways = (ONE_SIDED, *more, UNEVEN, EAGER)
         every = [*itertools.product(dict.fromkeys((ahead, None)), ways), (None, FORWARD)]
         for first, order in every:
             opened = self._meet(own, other, first, order)
@@ -854,7 +903,7 @@ class Composition:
         while len(opened) <= most and len(gap.terms) <= (MOST_UNEVEN if order is UNEVEN else MOST_TERMS):
             if cuts.vanishes_everywhere(gap):
                 return opened
-            tensor = self._next(left, right, gap, order, opened)
+            tensor = self._next_of_step(own, gap) if order is STEPWISE else self._next(left, right, gap, order, opened)
             if tensor is None:
                 return None
             times = cuts.times_beside(gap, tensor)
@@ -904,6 +953,24 @@ class Composition:
         rest = first or apart or [t for t in uneven if t in seen]
         rest = rest or [t for t in seen if self._is_at_an_end(t, gap, left)]
         return self._latest(rest, gap) if rest else None
+
+    def _next_of_step(self, own: Equation, gap: Poly) -> Tensor | None:
+        """The tensor to open next so that all speak of what the step itself finds."""
+        here, axes = of_index(self.cuts.places(own.tensor)[self.cuts.clocks[own.tensor][1].axis]), self._alike.steps
+
+        def strays(tensor: Tensor, poly: Poly) -> list[bool]:
+            return [p[axes[tensor]] != here for p in self.cuts.places_in(poly, tensor)] if tensor in axes else []
+
+        every = self._openable(tensors_of(gap))
+        bars = [t for t in every if t in self._aliens or t in self._adjoints]
+        own_step = [t for t in bars if not all(strays(t, gap)) or t not in axes]
+        others = [t for t in every if t not in bars and any(strays(t, gap))]
+        if own_step or others:
+            return (own_step or others)[0]
+        longer = [(self.cuts.opened_gap(gap, t), t) for t in every if t not in bars]
+        within = [(p, t) for p, t in longer if not any(any(strays(s, p)) for s in tensors_of(p) if s in self._forward)]
+        shorter = [(len(p.terms), k) for k, (p, _) in enumerate(within) if len(p.terms) < len(gap.terms)]
+        return within[min(shorter)[1] if shorter else 0][1] if within else None
 
     def _chooses_among(self, tensor: Tensor, others: Iterable[Tensor]) -> bool:
         """Whether a tensor is one of these, or an entry of one of them here and there: what is read under a guard."""

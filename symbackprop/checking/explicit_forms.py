@@ -8,12 +8,18 @@ a = 1 these are running sums; with exp(-m) the rescaled sums of an online softma
 powers discounted sums, with 1/(t+1) running means.
 Which g it may be, and which tensors are 0, numbers tell. That what is proposed solves the recurrence is shown by
 induction elsewhere; nothing here is trusted.
+
+What only sets the scale of other states moves the result by what these move it:
+
+    m_bar[t] = s[t]*s_bar[t] + sum(e, o[t,e]*o_bar[t,e])      of sums s and o in units of exp(m)
+
+by Euler's theorem on homogeneous functions, since the states matter as exp(m)*s and exp(m)*o alone.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +44,7 @@ from symbackprop.expression.build import (
     contraction,
     entries_once,
     free_indices,
+    fresh,
     kronecker,
     multiply,
     negate,
@@ -60,6 +67,7 @@ MOST_NODES = 400
 TOLERANCE = 1e-7
 INFINITE = 1e6  # what is larger stands for infinity
 FAINT = 1e-11  # beside what a number is computed from: rounding
+MOST_PRODUCTS = 64  # of states with derivatives, that may be what a scale moves
 LEAST_STEPS = 3  # that numbers must have seen, beside those at either end
 FAILURES = (SymbackpropError, ArithmeticError, LookupError, ValueError)
 Numbers = NDArray[Any]
@@ -189,7 +197,67 @@ class Explicit:
         except FAILURES:
             return
 
+    def scales(
+        self, own: Equation, block: Recurrence, forward: Container[Tensor], bars: Container[Tensor]
+    ) -> Iterator[Expr]:
+        """What the derivative of a scale may be: products of states with their derivatives, one or the sum of two.
+
+        Args:
+            forward, bars: the tensors of the forward pass, and the derivatives up to this one.
+        """
+        axis, wanted = block.clocks[own.tensor].axis, self._flat(own.tensor)
+        if wanted is None or not np.abs(wanted).max(initial=0.0) > INFINITE**-1:
+            return
+        states = [t for t, k in self._steps.items() if t in forward and t.kind == "real" and k < len(t.shape)]
+        others = [t for t in self._steps if t in bars and t.kind == "real" and t is not own.tensor]
+        found: list[tuple[Expr, Numbers]] = []
+        for state, bar in itertools.product(states, others):
+            if state.shape == bar.shape and self._steps[state] == self._steps[bar]:
+                known = self._contracted(own, axis, state, bar)
+                if known is not None and np.abs(known[1]).max(initial=0.0) > INFINITE**-1:
+                    found.append(known)
+        near = TOLERANCE * float(np.abs(wanted).max())
+        for count in (1, 2):
+            for chosen in itertools.combinations(found[:MOST_PRODUCTS], count):
+                if np.abs(sum(n for _, n in chosen) - wanted).max() <= near:
+                    yield add(*(e for e, _ in chosen))
+
     # --- numbers
+
+    def _flat(self, tensor: Tensor) -> Numbers | None:
+        """The numbers of a tensor at all points; None where there are none."""
+        arrays = [v.arrays[tensor] for v in self._vectors if tensor in v.arrays]
+        flat = np.concatenate([a.ravel() for a in arrays]) if arrays else np.zeros(0)
+        told = len(arrays) == len(self._vectors) and flat.size > LEAST_STEPS and bool(np.isfinite(flat).all())
+        return flat if told else None
+
+    def _contracted(self, own: Equation, axis: int, state: Tensor, bar: Tensor) -> tuple[Expr, Numbers] | None:
+        """A state times its derivative at a step, summed over the axes that only they have, with its numbers."""
+        kept: list[int] = []
+        for k, size in enumerate(own.tensor.shape):
+            free = [j for j, n in enumerate(state.shape) if n is size and j not in kept]
+            place = next((j for j in free if (j == self._steps[state]) == (k == axis)), None)
+            if place is None:
+                return None
+            kept.append(place)
+        if kept != sorted(kept):
+            return None
+        rest = tuple(j for j in range(len(state.shape)) if j not in kept)
+        products = [v.arrays[state] * v.arrays[bar] for v in self._vectors if {state, bar} <= v.arrays.keys()]
+        if len(products) < len(self._vectors):
+            return None
+        names: list[Expr] = [ONE] * len(state.shape)
+        for k, j in enumerate(kept):
+            names[j] = own.indices[k]
+        bound = {j: fresh("e", state.shape[j]) for j in rest}
+        value = multiply(*(Entry(t, tuple(bound.get(j, n) for j, n in enumerate(names))) for t in (state, bar)))
+        for index in bound.values():
+            value = contraction(
+                index.name,
+                index.size,
+                lambda i, index=index, value=value: substitute(value, {index: i}),  # type: ignore[misc]
+            )
+        return value, np.concatenate([p.sum(axis=rest).ravel() for p in products])
 
     def _vanishes(self, vectors: Vectors, own: Equation, part: tuple[slice, ...] = ()) -> bool:
         """True if a tensor, or a part of it, is 0 up to the rounding of what it is computed from."""

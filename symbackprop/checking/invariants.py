@@ -48,11 +48,11 @@ class Proposal(NamedTuple):
     """A tensor may be this value over the indices of its equation.
 
     Args:
-        ahead: the tensor whose definition leads to that of this one.
+        ahead: the tensor whose definition leads to that of this one, if there is one.
     """
 
     value: Expr
-    ahead: Tensor
+    ahead: Tensor | None
 
 
 class _Unit(NamedTuple):
@@ -119,8 +119,9 @@ class Invariants:
         for likeness, others in self._alike.of_shape(own.tensor.shape):
             if likeness.other is own.tensor:
                 continue
-            ratios = [np.where((a == 0) & (b == 0), np.nan, a / b) for a, b in zip(values, others, strict=True)]
-            if any(np.isinf(r).any() or (r == 0).any() for r in ratios):
+            # where the other one is 0 nothing is told: exp(-m)*s is, in units of a first maximum of -1e38
+            ratios = [np.where(b == 0, np.nan, a / b) for a, b in zip(values, others, strict=True)]
+            if any((r == 0).any() for r in ratios):
                 continue
             axes = [k for k in range(len(own.indices)) if any(_varies(r, k) for r in ratios)]
             if axes:

@@ -59,7 +59,7 @@ from symbackprop.normal_form.data import (
 from symbackprop.normal_form.modulo_equations import has_place
 from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.normal_form.rules_extrema import by_position
-from symbackprop.normal_form.rules_indices import at_edges, in_line
+from symbackprop.normal_form.rules_indices import at_edges, entry_by_entry, in_line
 from symbackprop.normal_form.rules_merged_axes import in_digits
 from symbackprop.normal_form.signs import templates_of
 
@@ -405,11 +405,12 @@ class CutPoints(Canonical):
         return all(self._vanishes_in_line(self.substitute(gap, dict(at))) for at in itertools.product(*axes))
 
     def _vanishes_in_line(self, gap: Poly) -> bool:
-        """True if a difference is 0, beside recurrences also once its sums run through the same steps."""
+        """True if a difference is 0, beside recurrences also once its sums run through the same steps, or those over a
+        few values are written out."""
         if self.vanishes(gap):
             return True
-        aligned = in_line(self, gap) if self.clocks else gap
-        return aligned != gap and self.vanishes(aligned)
+        ways = (in_line, entry_by_entry) if self.clocks else ()
+        return any((other := way(self, gap)) != gap and self.vanishes(other) for way in ways)
 
     # What varies freely.
 

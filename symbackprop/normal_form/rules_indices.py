@@ -40,6 +40,7 @@ from symbackprop.normal_form.rewriter import TermRules, Terms, between_indices, 
 
 MOST_EDGES = 2  # steps at either end that are told one by one
 MOST_BETWEEN = 4  # places between two inequalities that are brought together
+MOST_WRITTEN_OUT = 8  # values of an index, beside recurrences
 
 
 def contract_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
@@ -379,6 +380,27 @@ def _in_line(rules: TermRules, factors: Factors, bound: tuple[Index, ...], tells
             return terms
         return [(c * d, g, e) for c, f, b in terms for d, g, e in _in_line(rules, dict(f), b, tells)]
     return [(1, factors, bound)]
+
+
+def entry_by_entry(rules: TermRules, poly: Poly) -> Poly:
+    """`poly` with its sums over a few values written out: a window beside the places that it covers."""
+    terms: Terms = []
+    for mono, coefficient in poly.terms:
+        factors, bound = rules.open_mono(mono)
+        terms += [(coefficient * c, f, b) for c, f, b in _entry_by_entry(rules, dict(factors), bound)]
+    return rules.collect(terms)
+
+
+def _entry_by_entry(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms:
+    index = next((i for i in bound if isinstance(i.size, Number) and i.size.value <= MOST_WRITTEN_OUT), None)
+    if index is None:
+        return [(1, factors, bound)]
+    others = tuple(i for i in bound if i is not index)
+    terms: Terms = []
+    for k in range(int(index.size.value)):  # type: ignore[attr-defined]
+        for c, f, b in rules.substitute_factors(factors, others, {index: constant(k)}):
+            terms += [(c * d, g, e) for d, g, e in _entry_by_entry(rules, dict(f), b)]
+    return terms
 
 
 def _farthest_place(factors: Iterable[Atom], index: Index) -> int:

@@ -1,13 +1,17 @@
 """Recurrences that add up to something: a backward pass without steps of its own is met, and a wrong one is not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.calculus.lemmas import Replay
 from symbackprop.checking.composition import Composition
 from symbackprop.checking.decide import goal_of
 from symbackprop.checking.explicit_forms import Explicit
-from symbackprop.expression.build import add, multiply, number
+from symbackprop.errors import ProofError
+from symbackprop.expression.build import ZERO, add, multiply, number
 from symbackprop.frontends.numpy.traced import trace_pair
 from symbackprop.normal_form.work_time import worked
 
@@ -135,6 +139,32 @@ def smallest_from_the_first(wrong):
     return forward, backward
 
 
+@case({"x": ("T", "D")}, ["x"])
+def logarithms_of_running_sums(wrong):
+    """The derivative of a running maximum, which only sets the scale of a sum, is that sum times its derivative."""
+
+    def forward(x):
+        m, s, y = x[0], np.zeros(x.shape[1]), np.zeros_like(x)
+        for t in range(len(x)):
+            new = np.maximum(m, x[t])
+            s = s * np.exp(m - new) + np.exp(x[t] - new)
+            m = new
+            y[t] = m + np.log(s)
+        return y
+
+    def backward(dout, x):
+        sums, s, g, dx = np.zeros_like(x), np.zeros(x.shape[1]), np.zeros(x.shape[1]), np.zeros_like(x)
+        for t in range(len(x)):
+            s = s + np.exp(x[t])
+            sums[t] = s
+        for t in reversed(range(len(x))):
+            g = g + dout[t] / sums[t]
+            dx[t] = np.exp(x[t]) * (dout[t] / sums[t] if wrong else g)
+        return {"x": dx}
+
+    return forward, backward
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_check_proves_what_a_recurrence_adds_up_to(name):
     build, shapes, _ = CASES[name]
@@ -168,6 +198,48 @@ def test_composition_shows_no_false_sum(slip, monkeypatch):
     composition.walk()
     assert seen
     assert not set(seen) & composition.lemmas.keys()
+
+
+@pytest.mark.parametrize("slip", ["one more", "twice"])
+def test_composition_shows_no_false_derivative_of_a_scale(slip, monkeypatch):
+    build, shapes, _ = CASES["logarithms_of_running_sums"]
+    goal, usual, seen = goal_of(trace_pair(*build(False), shapes)), Explicit.scales, []
+
+    def falsified(self, own, *rest):
+        for form in usual(self, own, *rest):
+            seen.append(own.tensor)
+            yield add(form, number(1)) if slip == "one more" else multiply(number(2), form)
+
+    monkeypatch.setattr(Explicit, "scales", falsified)
+    facts, derived = goal.gradient.program.facts, goal.gradient.adjoint
+    composition = Composition(goal.question, derived, goal.traced.backward, facts, worked() + 4)
+    composition.walk()
+    assert seen
+    assert not [m for m in composition.lemmas.values() if m.equation.tensor in seen and m.equation.value is not ZERO]
+
+
+def test_replay_accepts_the_derivative_of_a_scale_and_no_other():
+    """Shown alone, under the hypothesis that it holds at earlier steps: not for twice that, and not without it."""
+
+    def forward(x):
+        m, s = x[0], 0.0
+        for v in x:
+            if v > m:
+                s, m = s * np.exp(m - v) + 1.0, v
+            else:
+                s = s + np.exp(v - m)
+        return m + np.log(s)
+
+    goal = goal_of(trace_pair(forward, lambda dout, x: {"x": dout * np.exp(x - forward(x))}, {"x": ("T",)}))
+    facts, derived = goal.gradient.program.facts, goal.gradient.adjoint
+    composition = Composition(goal.question, derived, goal.traced.backward, facts, 1e9)
+    composition.walk()
+    (scale,) = [m for m in composition.lemmas.values() if m.inductive]
+    assert Replay(composition.program, [scale]).lemmas
+    twice = replace(scale.equation, value=multiply(number(2), scale.equation.value))
+    for wrong in (replace(scale, equation=twice), replace(scale, inductive=False)):
+        with pytest.raises(ProofError):
+            Replay(composition.program, [wrong])
 
 
 @pytest.mark.parametrize(("start", "kind"), [(2.0, "max"), (-3.0, "max"), (2.0, "min"), (-3.0, "min")])

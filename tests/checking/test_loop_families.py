@@ -1047,6 +1047,48 @@ def best_paths(slip):
     return forward, backward
 
 
+@family({"x": ("T", "D")}, ["x"], where="T >= 1")
+def running_sums_within_tiles(slip):
+    """Running sums begin anew with each tile, of which the last one may be shorter."""
+
+    def forward(x, C=4):
+        y = np.zeros_like(x)
+        for i in range(0, len(x), C):
+            y[i : i + C] = np.cumsum(np.tanh(x[i : i + C]), axis=0)
+        return y
+
+    def backward(dout, x, C=4):
+        dx = np.zeros_like(x)
+        for i in range(0, len(x), C):
+            d = dout[i : i + C]
+            after = d if slip else d.sum(axis=0) - np.cumsum(d, axis=0) + d
+            dx[i : i + C] = after * (1 - np.tanh(x[i : i + C]) ** 2)
+        return {"x": dx}
+
+    return forward, backward
+
+
+@family({"x": ("T",)}, ["x"], where="T >= 3")
+def box_by_running_sums(slip):
+    """A window is the difference of two running sums; the backward pass gives each window its share."""
+
+    def forward(x, W=3):
+        c, y = np.zeros(len(x) + 1), np.zeros(len(x) - W + 1)
+        for i in range(len(x)):
+            c[i + 1] = c[i] + x[i]
+        for i in range(len(y)):
+            y[i] = (c[i + W] - c[i]) / W
+        return y
+
+    def backward(dout, x, W=3):
+        dx = np.zeros_like(x)
+        for i in range(len(dout)):
+            dx[i : i + W] += dout[i] if slip else dout[i] / W
+        return {"x": dx}
+
+    return forward, backward
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_prove_meets_loops_as_they_are_written(name):
     assert not _unproved(name, False)[1]
@@ -1539,6 +1581,27 @@ def test_as_many_upstream_gradients_as_outputs():
 
     verdict = sb.check(moments, backward, shapes={"x": ("N", "D")})
     assert verdict.status == "MALFORMED" and "not as many as the outputs" in verdict.diagnosis
+
+
+@pytest.mark.parametrize("triangle", [np.tril, np.triu])
+@pytest.mark.parametrize("k", [0, 1, -1])
+def test_trace_of_the_triangle_of_a_tile_is_that_of_numpy(triangle, k):
+    """The last tile may be shorter; places count from the beginning of their tile."""
+    lower = triangle is np.tril
+
+    def forward(q, w, C=4):
+        y = np.zeros_like(q)
+        for i in range(0, len(q), C):
+            block = q[i : i + C] @ w[i : i + C].T
+            y[i : i + C] = (np.tril(block, k) if lower else np.triu(block, k)) @ w[i : i + C]
+        return y
+
+    program = sb.trace(forward, {"q": ("T", "D"), "w": ("T", "D")})
+    rng = np.random.default_rng(0)
+    for T in (1, 4, 10):
+        q, w = rng.normal(size=(2, T, 3))
+        found = evaluate(program, {"T": T, "D": 3}, {"q": q, "w": w})["out"]
+        np.testing.assert_allclose(found, forward(q, w), atol=1e-12)
 
 
 @pytest.mark.usefixtures("no_diagnosis")

@@ -35,7 +35,7 @@ from symbackprop.frontends.numpy.dtypes import (
     needs_floats,
 )
 from symbackprop.frontends.numpy.elementwise import held, integers_fit, plain_type
-from symbackprop.frontends.numpy.masked import Places
+from symbackprop.frontends.numpy.masked import Masked, Places, triangle_of
 from symbackprop.frontends.numpy.operands import as_array, exact, integer_of, shape_of
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import (
@@ -194,7 +194,9 @@ def _unsupported_grid(*_: Any, **__: Any) -> Any:
 
 def _triangle(name: str, lower: bool) -> None:
     @implements(name)
-    def triangle(m: Any, k: Any = 0) -> Array:
+    def triangle(m: Any, k: Any = 0) -> Array | Masked:
+        if isinstance(m, Masked):
+            return triangle_of(name, m, k)
         base, offset = as_array(m), integer_of(k) or ZERO
         content = base.read()
 

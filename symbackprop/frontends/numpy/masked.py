@@ -451,3 +451,27 @@ def contract_masked(
             kept[at] = chosen[name]
         at += chosen[name].ndim if name in chosen else 1
     return Masked(result, kept) if kept else result
+
+
+def triangle_of(name: str, m: Masked, k: Any) -> Masked:
+    """The lower or upper triangle of blocks, each of which the same places of both axes select: their order is that of
+    the places."""
+    (row, rows), (column, columns) = m.axes[-2:]
+    if (rows is None) != (columns is None) or (rows is not None and columns is not None and not rows.same(columns)):
+        raise TraceError(f"np.{name} of a block whose rows and columns are selected otherwise cannot be traced")
+    if rows is not None and (rows.ndim > 1 or (rows.length is None and k != 0)):
+        raise TraceError(f"np.{name} beside the diagonal of what a mask selects cannot be traced")
+    if (row, column) != (m.inner.ndim - 2, m.inner.ndim - 1):
+        raise TraceError(f"np.{name} of what a mask with several axes selects cannot be traced")
+    return Masked(OPERATIONS[name](m.inner, k), m.chosen)
+
+
+def accumulated_masked(a: Masked, axis: Any, dtype: Any) -> Masked:
+    """Sums of what is selected up to each place."""
+    if axis is None and a.ndim > 1:
+        raise TraceError("np.cumsum of all that is selected along several axes cannot be traced: name the axis")
+    at, selection = a.axes[0 if axis is None else axis]
+    if selection is not None and selection.ndim > 1:
+        raise TraceError("np.cumsum of what a mask with several axes selects cannot be traced")
+    whole = a.present([at] if selection is not None else [], 0)
+    return Masked(OPERATIONS["cumsum"](whole, at, dtype), a.chosen)

@@ -28,7 +28,7 @@ from symbackprop.frontends.numpy.dtypes import is_finite, sum_type
 from symbackprop.frontends.numpy.elementwise import held, integers_fit, into, plain_type, truth
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.infinity import without_infinity
-from symbackprop.frontends.numpy.masked import Masked, reduced_masked
+from symbackprop.frontends.numpy.masked import Masked, accumulated_masked, reduced_masked
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS, implements
 from symbackprop.frontends.numpy.session import (
@@ -326,6 +326,8 @@ def _add_accumulate(a: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -
 
 @implements("cumsum", method=True)
 def _cumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    if isinstance(a, Masked):
+        return accumulated_masked(a, axis, dtype)
     base = ravel(a) if axis is None else as_array(a)
     k = axis_of(0 if axis is None else axis, base.ndim)
     content = base.read(nonlinear=True)
