@@ -23,6 +23,7 @@ from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.reverse_mode import differentiate, with_cost
 from symbackprop.checking.budget import SHARES, Budget
 from symbackprop.checking.counterexample import Counterexample
+from symbackprop.checking.diagnosis.calls import destination, with_calls
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Diagnosis, Refuted, diagnoses
 from symbackprop.checking.diagnosis.search import SYMMETRIC_PART
@@ -606,7 +607,7 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
     lines = len(goal.traced.backward.equations) if goal.is_long else 0
     report("the cause")
     sought = exists and not budget.spent
-    cause = _cause(goal, wrong, found, budget.part("cause", lines)) if sought else None
+    cause = _cause(goal, wrong, found, budget, lines) if sought else None
     nothing = "" if exists else f"{found.entry.name}: no number (nan or infinite) where the gradient is finite"
     right = [n for n in doubtful if n not in proof.unproved]
     at = f" at {stated}" if (stated := sizes_in_words(goal.traced.sizes)) else ""
@@ -647,6 +648,7 @@ def _cure_of_formula(goal: ProofGoal, cause: Diagnosis | None) -> tuple[tuple[st
 def _identifiers(text: str) -> set[str]:
     """The names of tensors in a formula or a sentence: an index may be called as a tensor is."""
     named = re.findall(r"(?:(?<=factor )|(?<=factors )|(?<=[/*]))[A-Za-z_]\w*", text)
+    named += re.findall(r"[A-Za-z_]\w*(?= belongs where | stands\b)", text)
     return (
         {*named} | set(re.findall(r"[A-Za-z_]\w*(?=\[| as claimed|$)", text)) | set(re.findall(r"^[A-Za-z_]\w*", text))
     )
@@ -668,6 +670,10 @@ def _explained(goal: ProofGoal, words: str, names: set[str]) -> str:
     told = []
     for name in sorted(n for n in names & _identifiers(words) if n in lines):
         written = lines[name].written
+        put = destination(goal.traced.ran, lines[name].tensor, written)
+        words = re.sub(rf"\b{name}(?= belongs where | stands\b)", put or name, words)
+        if name not in _identifiers(words):
+            continue
         if 0 < len(written) <= MAXIMUM_WRITTEN:
             term = written if isinstance(ast.parse(written, mode="eval").body, _TERMS) else f"({written})"
             words = term.join(re.split(rf"\b{name}\b", words))
@@ -679,8 +685,16 @@ def _explained(goal: ProofGoal, words: str, names: set[str]) -> str:
 
 
 def _in_words(goal: ProofGoal, cause: Diagnosis) -> str:
+    """What is wrong, each fault by itself."""
+    return "; and ".join(dict.fromkeys(_fault_in_words(goal, fault) for fault in cause.faults))
+
+
+def _fault_in_words(goal: ProofGoal, cause: Diagnosis) -> str:
     """What is wrong; first which of the user's lines the round of a loop with the fault leaves out, if it does."""
     words = _explained(goal, cause.words, _unknown_to_the_user(goal))
+    before = goal.traced.backward.by_tensor
+    changed = {e.tensor for e in cause.lines if e.tensor in before and e.value is not before[e.tensor].value}
+    words = with_calls(words, goal.traced.ran, changed)
     skipped = skipped_lines(goal.traced.ran, [e.tensor for e in cause.lines], cause.words)
     left_out = skipped.told
     if not left_out:
@@ -731,11 +745,13 @@ def _cure(goal: ProofGoal, cause: Diagnosis | None, cured: tuple[CuredLine, ...]
     return told if known or len(told) <= MAXIMUM_CURE else ""
 
 
-def _cause(goal: ProofGoal, wrong: list[str], found: Counterexample, budget: Budget) -> Diagnosis | None:
+def _cause(goal: ProofGoal, wrong: list[str], found: Counterexample, budget: Budget, lines: int) -> Diagnosis | None:
     right = {n: goal.derived[n] for n in wrong}
     case = Refuted(goal.sides, goal.traced, goal.gradient, tuple(wrong), right, found, formula=goal.formula)
+    budget = budget.sooner()
+    one, several = budget.part("cause", lines), budget.part("several causes", lines)
     try:
-        with alarm(budget.left + BEYOND) if not is_counted() else nullcontext():
-            return diagnoses(case, budget)
+        with alarm(one.left + several.left + BEYOND, budget.wall) if not is_counted() else nullcontext():
+            return diagnoses(case, one, several)
     except (Exception, OutOfTime):  # the refutation stands, whatever becomes of the search for its cause
         return Diagnosis(case.suspected[0]) if case.suspected else None

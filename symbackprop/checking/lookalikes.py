@@ -35,6 +35,7 @@ from symbackprop.expression.build import (
     Symbol,
     Tensor,
     add,
+    mentioned,
     multiply,
     negate,
     number,
@@ -157,16 +158,19 @@ class Lookalikes:
         self._clocks = clocks_of(equations)
         self._steps = {tensor: clock.axis for tensor, clock in self._clocks.items()}
         steps = {tensor.shape[axis] for tensor, axis in self._steps.items()}
-        for point in _points(question, steps) if equations else ():
-            vectors = Vectors(point, beyond=0.0)  # what a guard leaves out may be read beside it: a product with 0
-            try:
-                with np.errstate(all="ignore"):
-                    vectors.run(equations)
-            except FAILURES:
-                continue
-            self._vectors.append((point, vectors))
         outputs = question.forward.outputs
-        told = [v for v in self._vectors if all(np.isfinite(v[1].arrays[t]).all() for t in outputs if t in v[1].arrays)]
+        read = {t for e in equations for t in mentioned(e.value)}
+        results = (*outputs, *(e.tensor for e in equations if e.tensor not in read))
+        for point in _points(question, steps) if equations else ():
+            vectors = _numbers_at(point, equations)
+            if vectors is None or not _finite(vectors, results):  # layer upon layer, numbers run out of range
+                nearer = small(point, question)
+                others = _numbers_at(nearer, equations)
+                if others is not None and (vectors is None or _finite(others, results)):
+                    point, vectors = nearer, others
+            if vectors is not None:
+                self._vectors.append((point, vectors))
+        told = [v for v in self._vectors if _finite(v[1], outputs)]
         self._vectors = told or self._vectors  # where the forward has no value nothing is said
         self._at: list[tuple[Point, Values]] = [(point, vectors.arrays) for point, vectors in self._vectors]
         self._forget()
@@ -452,6 +456,22 @@ class Lookalikes:
             root = _simple([p for p, _ in told], [r * r for _, r in told], 2)
             found = root if root is None or told[0][1] > 0 else negate(root)
         return found
+
+
+def _numbers_at(point: Point, equations: Iterable[Equation]) -> Vectors | None:
+    """The numbers of all tensors at a point; None where there are none."""
+    vectors = Vectors(point, beyond=0.0)  # what a guard leaves out may be read beside it: a product with 0
+    try:
+        with np.errstate(all="ignore"):
+            vectors.run(equations)
+    except FAILURES:
+        return None
+    return vectors
+
+
+def _finite(vectors: Vectors, tensors: Iterable[Tensor]) -> bool:
+    """Whether all of these that have numbers have finite ones."""
+    return all(np.isfinite(vectors.arrays[t]).all() for t in tensors if t in vectors.arrays)
 
 
 def _simple(points: list[Point], values: list[float], root: int) -> Expr | None:

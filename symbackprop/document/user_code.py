@@ -50,9 +50,27 @@ def lines_of(function: Callable[..., Any], numbers: Iterable[str] = ()) -> tuple
     plain = [s for s in body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
     shift, single = start - 1, {*numbers, *_number_arguments(tree)}
     return tuple(
-        UserLine(shift + s.lineno, shift + (s.end_lineno or s.lineno), ast.unparse(s), _mathematics(s, single))
+        UserLine(shift + s.lineno, shift + (s.end_lineno or s.lineno), _in_one_line(s), _mathematics(s, single))
         for s in plain
     )
+
+
+def _in_one_line(statement: ast.stmt) -> str:
+    """A statement; of one that holds others its first line."""
+    text = ast.unparse(statement)
+    return f"{text.partition(chr(10))[0]} ..." if hasattr(statement, "body") else text
+
+
+def statement_at(function: Callable[..., Any], number: int) -> str:
+    """The innermost statement of a function at a line of its file; "" if none is found there."""
+    try:
+        source, start = inspect.getsourcelines(function)
+        tree = ast.parse(textwrap.dedent("".join(source)))
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return ""
+    line = number - start + 1
+    around = [n for n in ast.walk(tree) if isinstance(n, ast.stmt) and n.lineno <= line <= (n.end_lineno or n.lineno)]
+    return _in_one_line(around[-1]) if len(around) > 1 else ""  # one within another comes after it
 
 
 def span_of(function: Callable[..., Any]) -> range:

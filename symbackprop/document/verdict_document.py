@@ -34,7 +34,7 @@ from symbackprop.document.model import (
 from symbackprop.document.repetition import repeated, shown_once
 from symbackprop.document.reproduce import arguments_of, handed_in
 from symbackprop.document.story import story
-from symbackprop.document.user_code import lines_of, span_of
+from symbackprop.document.user_code import lines_of, span_of, statement_at
 from symbackprop.expression.build import Expr, Tensor, tensors_in
 from symbackprop.expression.program import UPSTREAM, Equation, Program
 from symbackprop.normal_form.renaming import pattern
@@ -232,8 +232,8 @@ def _fault(verdict: VerdictLike) -> Iterator[Block]:
 
 def _changed(verdict: VerdictLike, cured: Any) -> list[str]:
     """The line as it is and as it would be, marked as in a list of changes."""
-    lines = lines_of(verdict.written) if verdict.written is not None else ()
-    old = [f"- {line.code}" for line in lines if line.number <= cured.number <= line.last]
+    before = statement_at(verdict.written, cured.number) if verdict.written is not None else ""
+    old = [f"- {before}"] if before else []
     new, _, sizes = cured.code.partition("  # ")
     return [*old, *(f"+ {size}" for size in sizes.split(", ") if size), f"+ {new}"]
 

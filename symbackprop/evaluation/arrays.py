@@ -61,6 +61,11 @@ _DIRECT: dict[str, Callable[..., Numbers]] = {
     "abs": np.abs, "relu": lambda z: np.maximum(z, 0.0), "step": lambda z: (z > 0) * 1.0,
     "erf": np.vectorize(math.erf, otypes=[float]), "floor": np.floor, "round": np.rint, "atan": np.arctan,
 }  # fmt: skip
+# As they are defined these are inf/inf where they have levelled off.
+_SLOPES: dict[str, Callable[..., Numbers]] = {
+    "tanh": lambda z: 1 / np.cosh(z) ** 2,
+    "sigmoid": lambda z: 0.25 / np.cosh(0.5 * z) ** 2,
+}
 _DIRECT |= {n: np.vectorize(FLOAT.functions[n], otypes=[float]) for n in ("lgamma", "digamma", "trigamma")}
 
 
@@ -405,6 +410,9 @@ def _numeric(function: Function) -> Callable[..., Numbers]:
     """A function on arrays."""
     if function.name in _DIRECT and FUNCTIONS.get(function.name) == function:
         return _DIRECT[function.name]
+    source = function.primitive_of[0] if function.primitive_of is not None else None
+    if source is not None and source.name in _SLOPES and FUNCTIONS.get(source.name) == source:
+        return _SLOPES[source.name]
     if function.definition is None:
         raise UnsupportedError(f"no numbers for {function.name}")
     own = {"step": _DIRECT["step"], "erf": _DIRECT["erf"], "loggamma": _DIRECT["lgamma"], "polygamma": _polygamma}

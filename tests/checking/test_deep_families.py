@@ -680,7 +680,7 @@ def test_what_a_layer_forgets_at_each_step_is_one_line_and_has_a_cure():
     forward, backward, shapes = gated_steps(3, "the gate")
     verdict = sb.check(forward, backward, shapes=shapes)
     assert verdict.status == "REFUTED"
-    assert "so it is in 2 rounds of the loop" in verdict.diagnosis
+    assert "and is not, in 2 rounds" in verdict.diagnosis
     assert "f[n,d]" in verdict.cure
 
 
@@ -762,3 +762,38 @@ def test_of_two_lines_that_are_wrong_at_each_step_the_first_is_named_and_cured()
     assert verdict.status == "REFUTED" and verdict.wrong == ("W0", "U0", "x")
     assert ": dct should be the derivative with respect to " in verdict.diagnosis
     assert verdict.cure.startswith("dct[n,d] = "), verdict.diagnosis
+
+
+def gelu_residual(depth):
+    """Residual layers with a cubic inside tanh: numbers run out of range at larger points, layer upon layer."""
+    scale = np.sqrt(2 / np.pi)
+
+    def forward(x, **p):
+        for k in range(depth):
+            u = x @ p[f"W{k}"]
+            x = x + 0.5 * u * (1 + np.tanh(scale * (u + 0.044715 * u**3))) @ p[f"V{k}"]
+        return x
+
+    def backward(dout, x, **p):
+        kept, grads = [], {}
+        for k in range(depth):
+            u = x @ p[f"W{k}"]
+            t = np.tanh(scale * (u + 0.044715 * u**3))
+            kept.append((x, u, t))
+            x = x + 0.5 * u * (1 + t) @ p[f"V{k}"]
+        for k in reversed(range(depth)):
+            x, u, t = kept[k]
+            grads[f"V{k}"] = (0.5 * u * (1 + t)).T @ dout
+            slope = 0.5 * (1 + t) + 0.5 * u * (1 - t**2) * scale * (1 + 3 * 0.044715 * u**2)
+            du = (dout @ p[f"V{k}"].T) * slope
+            grads[f"W{k}"] = x.T @ du
+            dout = dout + du @ p[f"W{k}"].T
+        return grads | {"x": dout}
+
+    weights = {f"W{k}": ("D", "H") for k in range(depth)} | {f"V{k}": ("H", "D") for k in range(depth)}
+    return forward, backward, {"x": ("N", "D")} | weights
+
+
+def test_layers_at_which_numbers_run_out_of_range_are_proved():
+    forward, backward, shapes = gelu_residual(4)
+    assert sb.check(forward, backward, shapes=shapes)

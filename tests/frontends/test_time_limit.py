@@ -90,3 +90,11 @@ def test_an_alarm_ends_with_the_thread_that_it_watched(monkeypatch):
     while set(threading.enumerate()) - before and time.monotonic() < end:
         time.sleep(0.01)
     assert not set(threading.enumerate()) - before
+
+
+def test_what_sleeps_ends_when_the_time_on_the_wall_is_over():
+    start = time.monotonic()
+    with pytest.raises(OutOfTime), alarm(60, at_most=0.1):
+        while True:
+            time.sleep(0.01)
+    assert time.monotonic() - start < 30

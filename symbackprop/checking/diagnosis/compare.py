@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from symbackprop.calculus.derivation import Gradient
@@ -41,12 +41,19 @@ class Diagnosis:
         text: the gradient as it would be right, "" if no short cure was proved.
         lines: equations of the backward pass as they would be right, if the cure changes some.
         alone: whether the words say what to write, in whatever names the cure is.
+        others: what else is wrong, where one fault is not all: each was found with those before it mended.
     """
 
     words: str
     text: str = ""
     lines: tuple[Equation, ...] = ()
     alone: bool = False
+    others: tuple[Diagnosis, ...] = ()
+
+    @property
+    def faults(self) -> tuple[Diagnosis, ...]:
+        """Each fault by itself."""
+        return (replace(self, others=()), *self.others)
 
 
 def compared(comparison: Comparison, wrong: Sequence[str]) -> Iterator[Diagnosis]:

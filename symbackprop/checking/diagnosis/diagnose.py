@@ -21,7 +21,7 @@ from symbackprop.checking.diagnosis.compare import Comparison, Diagnosis, compar
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.cut_fault import CutFault, cut_fault, search_between
 from symbackprop.checking.diagnosis.line_edits import Edit
-from symbackprop.checking.diagnosis.locate import located
+from symbackprop.checking.diagnosis.locate import line_that_mends, located
 from symbackprop.checking.diagnosis.numeric_filter import FAILURES, PLAIN, Refuted, Trials, same
 from symbackprop.checking.diagnosis.other_forward import of_another_forward
 from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
@@ -52,6 +52,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.functions import CONSTANT_LOCALLY, STOP_GRADIENT, Function
 from symbackprop.expression.program import PART, Equation, defined_once
 from symbackprop.expression.recurrence import in_order, recurrent
+from symbackprop.expression.shown import enumerated
 from symbackprop.expression.sizes import decided
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
 from symbackprop.proofs.shortening.factor import gathered
@@ -61,14 +62,19 @@ from symbackprop.rendering.text import to_text
 MAXIMUM_CURE = 320  # longer formulas cure nothing
 SHORT_CURE = 80  # what a line lacks is then a better answer than the whole line as other rounds have it
 MAXIMUM_NAME = 40
+MOST_BEGINNINGS = 2  # of the wrong gradients: where neither has a fault of its own that is cured, none is sought
 SHORT, LONG, FAR_TOO_LONG = 12, 30, 120  # lines of a backward pass: from LONG on a fault is first sought at cut points
 MAXIMUM_NODES = 60_000  # of both passes: beyond that a proof would take too long
 PROOFS = (Strategy(UNLIMITED, "whole cure"), Strategy(0, "composed cure"))
 AS_SHOWN = " (numbers agree at every point tried; this is no proof)"
 
 
-def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
-    """A cure of a backward pass with wrong gradients, or the best that can be said about its fault."""
+def diagnoses(case: Refuted, budget: Budget, several: Budget | None = None) -> Diagnosis | None:
+    """A cure of a backward pass with wrong gradients, or the best that can be said about its fault.
+
+    Args:
+        several: for where one fault is not all; None for what the budget has left.
+    """
     for name in case.wrong:
         if case.question.pairs[name][0] not in case.gradient.cotangents:
             return Diagnosis(f"{name}: the output does not depend on {name}, so its gradient is 0", f"d{name} = 0")
@@ -102,6 +108,7 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
         lambda: _slips(case, derivation, "likely", budget),
         lambda: _at_cut(case, trials, budget) if fault is None else iter(()),
         lambda: _cures(case, own, "several", budget),
+        lambda: _several_faults(case, trials, own, several or budget) if fault is None else iter(()),
         lambda: _compared(case, budget),
         lambda: _cures(case, own, "unlikely", budget),
         lambda: _slips(case, derivation, "several", budget),
@@ -192,7 +199,8 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
     wrong = f"{fault.line.note}: {_called(case, fault.line)} should be {_meant(case, fault)}"
     words = f"{wrong}, and is not; all that it is computed from is right"
     if fault.again:
-        words = f"{words}, the first time; so it is in {len(fault.again) + 1} rounds of the loop"
+        words = f"{wrong}, and is not, in {len(fault.again) + 1} rounds"
+        words = f"{words}; the first time all that it is computed from is right"
         stages: tuple[Stage, ...] = ("likely", "plausible", "several")
         edits = (c for stage in stages for c in _cures(case, search, stage, budget, final, fault))
         every = itertools.chain(_in_every_round(case, fault, words, final, budget), edits)
@@ -399,23 +407,92 @@ def _without_nothing(expr: Expr, line: Equation, trials: Trials) -> Expr:
     return add(*(t for t in terms if not trials.nothing(t, line.indices, line.tensor)))
 
 
+def _several_faults(case: Refuted, trials: Trials, own: EditSearch, budget: Budget) -> Iterator[Diagnosis]:
+    """The faults of a backward pass that no single change makes right, one after another.
+
+    What is wrong nearest to the output is wrong by one fault, as far as can be: its cause is sought alone. With that
+    mended, of what is still wrong the same is asked.
+    """
+    if len(case.wrong) < 2 or case.set_aside or case.formula is not None or line_that_mends(trials, own):
+        return
+    for name in _nearest_first(case)[:MOST_BEGINNINGS]:
+        if budget.spent:
+            return
+        alone = replace(case, wrong=(name,), set_aside=frozenset(case.wrong) - {name})
+        cause = diagnoses(alone, budget.half())
+        if cause is None or not cause.text or not _is_one_line(case, cause):
+            continue
+        claimed = case.traced.gradients
+        left = [n for n in case.wrong if not trials.agree(cause.lines, case.own_lines, {claimed[n]: case.derived[n]})]
+        sides = _sides_with(case, cause.lines, case.own_lines)
+        if sides is None or name in left:
+            continue
+        if left:
+            mended = replace(case.traced, backward=sides.claimed)
+            more = replace(case, sides=sides, traced=mended, wrong=tuple(left), suspected=[])
+            rest = diagnoses(more, budget.half(), budget)
+            yield _together(case, cause, rest, left)
+        elif _proved(case, Edit("", "", cause.lines), case.own_lines, _goals(case), budget):
+            yield cause
+        return
+
+
+def _is_one_line(case: Refuted, cause: Diagnosis) -> bool:
+    """True of a cure that changes one line of the user's: what changes more may be right for one gradient by chance."""
+    before = case.traced.backward.by_tensor
+    changed = [e for e in cause.lines if e.tensor in before and e.value is not before[e.tensor].value]
+    return len({e.note.removeprefix(PART) for e in changed}) == 1
+
+
+def _together(case: Refuted, cause: Diagnosis, rest: Diagnosis | None, left: Sequence[str]) -> Diagnosis:
+    """A fault, and what is wrong once it is mended."""
+    if rest is None:
+        rest = Diagnosis(f"with that mended, {enumerated(left)} {'is' if len(left) == 1 else 'are'} still wrong")
+    lines = {e.tensor: e for e in (*cause.lines, *rest.lines)}
+    text = "; ".join(filter(None, (cause.text, rest.text)))
+    return replace(cause, text=text, lines=tuple(lines.values()), others=rest.faults)
+
+
+def _nearest_first(case: Refuted) -> list[str]:
+    """The wrong gradients, by how much of the derivation each is computed from."""
+    lines = {e.tensor: e for e in case.derived_lines}
+
+    def depth(name: str) -> int:
+        reached = [case.derived[name]]
+        found = set(reached)
+        for tensor in reached:
+            new = (mentioned(lines[tensor].value) & lines.keys()) - found if tensor in lines else set()
+            found |= new
+            reached += new
+        return len(found)
+
+    return sorted(case.wrong, key=depth)
+
+
+def _goals(case: Refuted) -> dict[Tensor, Tensor]:
+    return {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
+
+
 def _each(case: Refuted, budget: Budget) -> Diagnosis | None:
     """A cure of some of the wrong gradients, each on its own: there may be several faults."""
     if len(case.wrong) < 2 or case.set_aside:
         return None
-    found = []
+    found: dict[str, tuple[list[str], Diagnosis]] = {}
     for name in case.wrong:
         if budget.spent:
             break
         alone = replace(case, wrong=(name,), set_aside=frozenset(case.wrong) - {name})
         cause = diagnoses(alone, budget)
         if cause is not None and cause.text:
-            words = cause.words if cause.words.startswith(f"{name}:") else f"{name}: {cause.words}"
-            found.append(replace(cause, words=words))
+            found.setdefault(cause.words, ([], cause))[0].append(name)
     if not found:
         return None
-    lines = tuple({e.tensor: e for m in found for e in m.lines}.values())
-    return Diagnosis("; ".join(m.words for m in found), "; ".join(m.text for m in found), lines)
+    causes = [
+        cause if any(words.startswith(f"{n}:") for n in names) else replace(cause, words=f"{', '.join(names)}: {words}")
+        for words, (names, cause) in found.items()
+    ]
+    lines = tuple({e.tensor: e for m in causes for e in m.lines}.values())
+    return replace(causes[0], text="; ".join(m.text for m in causes), lines=lines, others=tuple(causes[1:]))
 
 
 def _first(found: Iterator[Diagnosis]) -> Diagnosis | None:
@@ -459,7 +536,7 @@ def _interchanged(case: Refuted, trials: Trials) -> Iterator[Diagnosis]:
         claimed = case.traced.gradients[name]
         for other, (tensor, _) in case.question.pairs.items():
             bar = case.gradient.cotangents.get(tensor)
-            if other == name or bar is None or trials.alike(bar) != trials.alike(claimed):
+            if other == name or bar is None or not trials.equal(bar, claimed):
                 continue
             lines = (*case.traced.forward.equations, *case.derived_lines, *case.own_lines)
             resolver = _resolver(case, lines, SHARES["whole cure"].seconds, UNLIMITED)
@@ -535,7 +612,8 @@ def _cures(
             line = next(e for e in lines if e.tensor is line.tensor)
             right = to_text(_renamed(line.value, _plainly_named(case, line)))
         text = f"{left} = {right}"
-        place = " and ".join(dict.fromkeys(e.note for e in edit.equations if e.note))
+        notes = dict.fromkeys(e.note for e in edit.equations if e.note)
+        place = " and ".join(notes if len(notes) == 1 else dict.fromkeys(n.removeprefix(PART) for n in notes))
         words = f"{place}: {edit.words}" if place else edit.words
         if final is not None and not search.trials.agree(edit.equations, case.own_lines, final):
             continue

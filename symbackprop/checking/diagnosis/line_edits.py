@@ -33,7 +33,7 @@ from symbackprop.checking.diagnosis.node_slips import (
     stands,
     terms,
 )
-from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, short, value_nodes
+from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, same_form, short, value_nodes
 from symbackprop.expression.build import (
     ZERO,
     Add,
@@ -113,13 +113,22 @@ def cost(kind: Hashable, new: Expr, before: Container[Expr], most: float = math.
 
 
 def groups(lines: Iterable[Equation], vocabulary: Vocabulary) -> list[list[Equation]]:
-    """The equations of each line of the user's code: one, or one for each round of a loop."""
+    """The equations of each line of the user's code: one, or one for each round of a loop.
+
+    What a helper computes for several layers has the names of the gradients that it is returned as: lines of one form
+    are one line then, too.
+    """
     table: dict[Hashable, list[Equation]] = {}
+    whole: dict[Hashable, list[Equation]] = {}
     for line in lines:
         label = vocabulary.label(line.tensor)
         key = (line.note, line.tensor.shape, label if not isinstance(label, Tensor) else "")
         table.setdefault(key if line.note else line.tensor, []).append(line)
-    return list(table.values())
+        if line.note:
+            whole.setdefault((line.note, len(line.tensor.shape)), []).append(line)
+    found = list(table.values())
+    alike = (g for g in whole.values() if all(same_form(g[0].value, line.value) for line in g[1:]))
+    return [*found, *(g for g in alike if g not in found)]
 
 
 def edits(

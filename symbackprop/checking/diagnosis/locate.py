@@ -28,8 +28,11 @@ _NAMES_OF_GRADIENTS = (r"d_?(.+)", r"grad_?(.+)", r"(.+)_grad", r"d[A-Z]_?d(.+)"
 def located(case: Refuted, trials: Trials, own: EditSearch) -> Diagnosis | None:
     """The fault as far as it can be placed."""
     found = [_region(case, trials, name) for name in case.wrong] + [_first_difference(case, trials)]
-    lines = [_line(trials, own)] if case.formula is None else []
-    words = [w for w in found if w] or [w for w in lines if w]
+    line = line_that_mends(trials, own) if case.formula is None else ""
+    lines = (
+        [f"as far as numbers show, the fault can be mended in {line} alone, with other values there"] if line else []
+    )
+    words = [w for w in found if w] or lines
     return Diagnosis("; ".join(words)) if words else None
 
 
@@ -162,8 +165,8 @@ def _meanings(case: Refuted, tensor: Tensor) -> Iterator[tuple[Tensor, str]]:
 # --- lines
 
 
-def _line(trials: Trials, own: EditSearch) -> str:
-    """The line that would do with other values: the one with the fewest entries, if the goals outnumber them."""
+def line_that_mends(trials: Trials, own: EditSearch) -> str:
+    """The line that would do with other values: the one with the fewest entries, if the goals outnumber them; or ""."""
     best: tuple[int, str] | None = None
     for group, response in own.responses():
         entries, goals = response.rows.shape
@@ -172,9 +175,7 @@ def _line(trials: Trials, own: EditSearch) -> str:
         if response.curable and entries < goals and (best is None or entries < best[0]):
             names = sorted({own.variables.get(t, "") for t in defined(group)} - {""})
             best = entries, f"{group[0].note}" + (f" ({', '.join(names)})" if names else "")
-    if best is None:
-        return ""
-    return f"as far as numbers show, the fault can be mended in {best[1]} alone, with other values there"
+    return "" if best is None else best[1]
 
 
-__all__ = ["located"]
+__all__ = ["line_that_mends", "located"]

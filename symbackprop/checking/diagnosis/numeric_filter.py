@@ -152,12 +152,12 @@ class Trials:
         self._alike: dict[Tensor, Hashable] = {}
         self.benches: list[Vectors] = []
         others: list[Vectors] = []
-        for least in (DIM, FAINT):
+        for least, alive in ((DIM, True), (DIM, False), (FAINT, False)):
             for point in self._points():
                 if len(self.benches) == POINTS or (self.benches and len(self.benches) + len(others) >= POINTS):
                     break
                 bench = self._bench(point, least)
-                if bench is None or self._silent(bench):
+                if bench is None or self._silent(bench) or (alive and self._partly_silent(bench)):
                     continue
                 (self.benches if self._shows(bench) else others).append(bench)
             if self.benches:
@@ -208,6 +208,11 @@ class Trials:
         claimed, derived = self.case.traced.gradients, self.case.derived
         return not any(np.any(bench.arrays[t]) for n in self.case.wrong for t in (claimed[n], derived[n]))
 
+    def _partly_silent(self, bench: Vectors) -> bool:
+        """True where a gradient is 0 that is not so everywhere: behind a layer of which no unit is alive all are."""
+        moving = [t for t in self.case.derived.values() if t in self.case.sides.derived.by_tensor]
+        return not all(np.any(bench.arrays[t]) for t in moving)
+
     def _shows(self, bench: Vectors) -> bool:
         claimed, derived = self.case.traced.gradients, self.case.derived
         return all(not same(bench.arrays[claimed[n]], bench.arrays[derived[n]], PLAIN) for n in self.case.wrong)
@@ -236,6 +241,11 @@ class Trials:
                 known = (tensor.shape, np.format_float_scientific(scale, 7), np.round(array / scale, 8).tobytes())
             self._alike[tensor] = known
         return known
+
+    def equal(self, left: Tensor, right: Tensor) -> bool:
+        """True if two tensors agree at every point, and not because nothing is there."""
+        pairs = [(b.arrays[left], b.arrays[right]) for b in self.benches]
+        return all(same(a, b) for a, b in pairs) and any(np.any(a) for a, _ in pairs)
 
     def like(self, tensors: Iterable[Tensor]) -> frozenset[Tensor]:
         """Tensors of the backward pass that have the value of one of these."""

@@ -95,14 +95,16 @@ class EditSearch:
         self._least = NO_EDIT
         self._names = {n for n in case.own_names if " " not in n}  # z of line 48 is the local variable of a helper
         self._wanted = {a: b for a, b in goals.items() if a is not b}
+        every = groups(lines, self.vocabulary)
+        every += [[line] for g in every if len(g) > 1 and not derivation for line in g if [line] not in every]
         reached = [
             (g, downstream(lines, defined(g)))
-            for g in groups(lines, self.vocabulary)
+            for g in every
             if g[0].tensor.kind == "real" and g[0].note != SYMMETRIC_PART
         ]
         right = {a for a, b in goals.items() if a is b}
-        # what is right depends on few of the lines that are wrong
-        reached.sort(key=lambda pair: len(pair[1] & right))
+        # what is right depends on few of the lines that are wrong; a line of one round is soon looked through
+        reached.sort(key=lambda pair: (len(pair[1] & right), len(pair[0])))
         self._suspects = [g for g, found in reached if self._wanted.keys() <= found]
 
     def agreeing(self, stage: Stage, budget: Budget) -> Iterator[tuple[Edit, Budget]]:

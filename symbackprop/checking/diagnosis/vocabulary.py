@@ -125,10 +125,11 @@ class Vocabulary:
         self.steps = recurrent(dict.fromkeys((*forward.equations, *lines)))
         self._lengths = {t.shape[axis] for t, axis in self.steps.items()}
         self._notes = {e.tensor: e.note for e in (*forward.equations, *lines)}
+        self._places = _places((*forward.equations, *lines), forward.inputs)
 
     def label(self, tensor: Tensor) -> Hashable:
         """The same for one variable in every round of a loop."""
-        name = self.variables.get(tensor) or self._notes.get(tensor)
+        name = self.variables.get(tensor) or self._notes.get(tensor) or self._places.get(tensor)
         return (name, len(tensor.shape)) if name else tensor
 
     def text(self, expr: Expr) -> str:
@@ -375,7 +376,7 @@ def _following(equations: Sequence[Equation]) -> dict[tuple[int, Tensor], Tensor
     found: dict[tuple[int, Tensor], Tensor] = {}
     for lines in rounds.values():
         for first, second in itertools.pairwise(lines):
-            if first.tensor not in needs[second.tensor] or not _same_form(first.value, second.value):
+            if first.tensor not in needs[second.tensor] or not same_form(first.value, second.value):
                 continue  # two steps of one line, or a function called twice, not round after round
             for a, b in ((first.tensor, second.tensor), *_differing(first.value, second.value)):
                 if a.shape == b.shape and a is not b:
@@ -384,14 +385,30 @@ def _following(equations: Sequence[Equation]) -> dict[tuple[int, Tensor], Tensor
     return found
 
 
-def _same_form(left: Expr, right: Expr) -> bool:
+def _places(equations: Iterable[Equation], inputs: Iterable[Tensor]) -> dict[Tensor, str]:
+    """For inputs of which one takes the place of another in the next round of a line, as weights of layers do: the name
+    of the first of them."""
+    given, rounds = set(inputs), dict[Hashable, Equation]()
+    first: dict[Tensor, Tensor] = {}
+    for equation in equations:
+        before = rounds.get((equation.note, len(equation.tensor.shape)))
+        rounds[equation.note, len(equation.tensor.shape)] = equation
+        if before is None or not equation.note or not same_form(before.value, equation.value):
+            continue
+        for a, b in _differing(before.value, equation.value):
+            if {a, b} <= given and len(a.shape) == len(b.shape) and a is not b:
+                first.setdefault(b, first.setdefault(a, a))
+    return {tensor: f"inputs such as {other.name}" for tensor, other in first.items()}
+
+
+def same_form(left: Expr, right: Expr) -> bool:
     """True if two expressions differ in their tensors and in numbers at most."""
     if isinstance(left, (Entry, Number)) and type(left) is type(right):
         return True
     a, b = children(left), children(right)
     if type(left) is not type(right) or len(a) != len(b):
         return False
-    return all(_same_form(x, y) for x, y in zip(a, b, strict=True))
+    return all(same_form(x, y) for x, y in zip(a, b, strict=True))
 
 
 def _differing(left: Expr, right: Expr) -> Iterator[tuple[Tensor, Tensor]]:

@@ -30,6 +30,7 @@ from symbackprop.frontends.numpy.opaque import NotYetThere, Opaque
 from symbackprop.frontends.numpy.pieces import Piece, Pieces
 from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS
 from symbackprop.frontends.numpy.session import (
+    Call,
     Content,
     Instruction,
     Ran,
@@ -125,12 +126,19 @@ class Buffer:
         self.content = entry(tensor, session.rounds.get(tensor, ()))
         self.summed = False
 
+    @property
+    def makers(self) -> tuple[Call, ...]:
+        """The user's function that computed what it holds, and those that called that one."""
+        return () if self.ran is None else self.ran.calls
+
     def _runs(self) -> None:
         """Note the line of the user's code that computes what it holds from now on."""
         self.line, self.ran, self.result_of = user_line(), None, None
         if self.line is not None:
             session = current()
-            self.ran = ran = Ran(self.line, idle=lambda: self.ran is ran and self._is_idle(session))
+            self.ran = ran = Ran(
+                self.line, idle=lambda: self.ran is ran and self._is_idle(session), calls=session.calls()
+            )
             session.ran.append(ran)
 
     def _is_idle(self, session: Session) -> bool:
@@ -388,7 +396,7 @@ class Array(Result):
         if piece is not None:
             return piece.read(nonlinear)
         if not buffer.settled:
-            name = current().variable_of(self._is_name)
+            name = current().variable_of(self._is_name, buffer.makers)
             if name or buffer.uses or (nonlinear and buffer.summed) or _large(buffer):
                 buffer.settle(name)
         buffer.uses += 1
@@ -420,7 +428,7 @@ class Array(Result):
             value = self._named(value)
         old = buffer.content
         if not buffer.settled and buffer.uses:
-            buffer.settle(current().variable_of(self._is_name))
+            buffer.settle(current().variable_of(self._is_name, buffer.makers))
             old = buffer.content
 
         pieces = self._pieces()

@@ -12,7 +12,7 @@ import itertools
 import linecache
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -58,17 +58,27 @@ MOST_HELD = 200  # things of one dictionary among which a name is sought
 _SPARE = "ijklpqrsuvabcdefgh"
 
 
+class Call(NamedTuple):
+    """A function of the user's that runs, and the line that runs in it."""
+
+    function: str
+    line: int
+    file: str = ""
+
+
 @dataclass(eq=False)
 class Ran:
     """A line of the user's code that computed an array, and the tensor that this became, if it became one.
 
     Args:
         idle: whether the array is a number, or another one as it is.
+        calls: the function that it lies in, the one that called that, and so on.
     """
 
     line: int
     tensor: Tensor | None = None
     idle: Callable[[], bool] = field(default=lambda: False, repr=False)
+    calls: tuple[Call, ...] = ()
 
 
 class Session:
@@ -83,6 +93,7 @@ class Session:
         self.equations: list[Equation] = []
         self.variables: dict[Tensor, str] = {}  # the user's own name for a tensor
         self.ran: list[Ran] = []  # lines of the user's code that computed something, in the order in which they ran
+        self._calls: tuple[Call, ...] = ()
         self.codes: dict[int, CodeType] = {}  # the user's code, rebuilt, by its id
         self.library: dict[int, CodeType] = {}  # that of a library, rebuilt with it: its names and lines are not told
         self.names: dict[str, int] = {}  # each with the last number that was given to one of that name
@@ -231,6 +242,18 @@ class Session:
             frame = frame.f_back
         return frame
 
+    def calls(self) -> tuple[Call, ...]:
+        """The user's functions that run, the innermost first; what has no name is a part of what it stands in."""
+        found, frame = list[Call](), self.frame()
+        while frame is not None:
+            if id(frame.f_code) in self.codes and not frame.f_code.co_name.startswith("<"):
+                code = frame.f_code
+                found.append(Call(function_of(code), frame.f_lineno, code.co_filename))
+            frame = frame.f_back
+        if self._calls != tuple(found):
+            self._calls = tuple(found)
+        return self._calls  # a line computes several arrays
+
     def is_users(self, frame: FrameType | None) -> bool:
         """True if the user's code runs there, or calls what runs there and only hands on."""
         while frame is not None and id(frame.f_code) not in self.codes:
@@ -261,18 +284,37 @@ class Session:
         frame = self.frame()
         return frame.f_lineno if frame else None
 
-    def variable_of(self, matches: Callable[[object], bool]) -> str | None:
-        """What the user calls the first object that matches: a local name, or an attribute or key of what has one."""
+    def variable_of(self, matches: Callable[[object], bool], makers: Iterable[Call] = ()) -> str | None:
+        """What the user calls the first object that matches: a local name, or an attribute or key of what has one.
+
+        Args:
+            makers: the function that computed it, and those that called that one. What they call it comes before the
+                name that a helper has for it.
+        """
         frame = self.frame()
         if frame is None:
             return None
-        local = dict(frame.f_locals)
-        own = next((name for name, value in local.items() if matches(value)), None)
-        if own is not None:
-            return own
-        held = (item for value in local.values() for item in _held(value).items())
+        for name in (*(call.function for call in makers), ""):
+            outer: FrameType | None = frame
+            while (
+                outer is not None and name and (id(outer.f_code) not in self.codes or function_of(outer.f_code) != name)
+            ):
+                outer = outer.f_back
+            own = None if outer is None else _name_among(outer.f_locals, matches)
+            if own is not None:
+                return own
+        held = (item for value in dict(frame.f_locals).values() for item in _held(value).items())
         names = (name for name, value in held if matches(value) and isinstance(name, str) and name.isidentifier())
         return next(names, None)
+
+
+def function_of(code: CodeType) -> str:
+    """What the user calls a function: "Linear.backward"."""
+    return code.co_qualname.rpartition("<locals>.")[2]
+
+
+def _name_among(local: Mapping[str, object], matches: Callable[[object], bool]) -> str | None:
+    return next((name for name, value in dict(local).items() if matches(value)), None)
 
 
 def _held(value: Any) -> dict[Any, Any]:

@@ -38,10 +38,13 @@ class OutOfTime(BaseException):
 
 
 @contextmanager
-def alarm(seconds: float) -> Iterator[None]:
+def alarm(seconds: float, at_most: float = math.inf) -> Iterator[None]:
     """Raise `OutOfTime` in this thread after `seconds` of its work, also inside a loop that calls nothing.
 
     What sleeps, or waits for a busy machine, has `PATIENCE` times as long.
+
+    Args:
+        at_most: seconds on the wall, after which it ends whatever it has worked.
     """
     watched, thread = threading.current_thread(), threading.get_ident()
     fired, over, turn = threading.Event(), threading.Event(), threading.Lock()
@@ -50,11 +53,12 @@ def alarm(seconds: float) -> Iterator[None]:
     first, began = clock(), time.monotonic()
 
     def ring() -> None:
-        wait = seconds
+        patience = min(PATIENCE * seconds, max(at_most, 0.0))
+        wait = min(seconds, patience)
         while not over.wait(min(wait, threading.TIMEOUT_MAX)):
             left = seconds - (clock() - first)
-            if left > 0 and time.monotonic() - began < PATIENCE * seconds:
-                wait = max(left, AGAIN)
+            if left > 0 and (rest := began + patience - time.monotonic()) > 0:
+                wait = max(min(left, rest), AGAIN)
                 continue
             wait = AGAIN
             with turn:
