@@ -68,6 +68,7 @@ SHARES: dict[str, Share] = {
     "cause": Share(2.0, 0.06),
     "comparison": Share(0.4),
     "another forward pass": Share(0.6),
+    "without rare branches": Share(2.0, 0.06),
     "likely edits": Share(0.5, 0.02),
     "plausible edits": Share(0.3, 0.02),
     "several edits": Share(0.3),

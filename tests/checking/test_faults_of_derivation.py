@@ -108,6 +108,23 @@ def rounds_cut_apart(dout, xs, W, h0):
     return {"W": dW}
 
 
+def unit(x):
+    return x / np.maximum(np.sqrt((x * x).sum(1, keepdims=True)), 1e-12)
+
+
+def unit_backward(dout, x):
+    norm = np.maximum(np.sqrt((x * x).sum(1, keepdims=True)), 1e-12)
+    y = x / norm
+    return {"x": (dout - y * (dout * y).sum(1, keepdims=True)) / norm}
+
+
+def unit_backward_over_twice(dout, x):
+    return {"x": unit_backward(dout, x)["x"] / 2}
+
+
+NORM = "sqrt(sum(d, x[n,d]*x[n,d])) >= 1e-12"
+
+
 ROW, SCALARS = {"x": ("N",)}, dict.fromkeys(("I", "w1", "w2", "w3", "w4", "w5"), ())
 FAULTS = [
     (cross_entropy, cross_entropy_without_eps, {"p": ("N", "C"), "y": ("N", "C")}, {"p": "prob"}, "no small number"),
@@ -118,6 +135,8 @@ FAULTS = [
     (normalised, normalised_with_eps_in_a_power, {"x": ("N", "D")}, None, "without 1/100000 once"),
     (lorentz, lorentz_with_the_whole_width, {"x": ("N",), "a": (), "c": (), "w": ()}, {"w": "pos"},
      "w**2/4 belongs where w**2 stands"),
+    (unit, unit_backward, {"x": ("N", "D")}, None, f"right wherever {NORM} (proved); elsewhere"),
+    (unit, unit_backward_over_twice, {"x": ("N", "D")}, None, f"it is right wherever {NORM} (proved); elsewhere"),
     (graph, graph_without_weights, SCALARS, None, "the factors w2, w3, w4 and w5 are missing"),
     (rounds, rounds_cut_apart, {"xs": (3, "H"), "W": ("H", "H"), "h0": ("H",)}, None, "hands back to the round before"),
 ]  # fmt: skip
