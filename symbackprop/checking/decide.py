@@ -146,6 +146,7 @@ class ProofGoal:
             program = replace(program, equations=tuple(own))
         return replace(
             verdict,
+            notes=(*verdict.notes, self.traced.reading) if self.traced.reading else verdict.notes,
             program=program,
             claim=self.traced.backward,
             called=self.called,
