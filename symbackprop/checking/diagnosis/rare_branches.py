@@ -110,7 +110,7 @@ def _answers(comparisons: list[Compare], traced: Traced, question: Question) -> 
     seen = 0
     with np.errstate(all="ignore"):
         for k in range(DRAWN if choices else 0):
-            bench = Vectors(sampler.point(choices[k % len(choices)]), beyond=0.0)
+            bench = Vectors(sampler.point(choices[k % len(choices)]), beyond=0.0, guarded=True)
             try:
                 bench.run(lines)
                 for condition, answers in found.items():
