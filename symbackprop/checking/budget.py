@@ -69,6 +69,7 @@ SHARES: dict[str, Share] = {
     "several causes": Share(4.0, 0.12),  # where one fault is not all
     "comparison": Share(0.4),
     "another forward pass": Share(0.6),
+    "without rare branches": Share(2.0, 0.06),
     "likely edits": Share(0.5, 0.02),
     "plausible edits": Share(0.3, 0.02),
     "several edits": Share(0.3),

@@ -26,6 +26,7 @@ from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.calls import destination, with_calls
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Diagnosis, Refuted, diagnoses
+from symbackprop.checking.diagnosis.rare_branches import without_rare_branches
 from symbackprop.checking.diagnosis.search import SYMMETRIC_PART
 from symbackprop.checking.diagnosis.skipped_lines import skipped_lines
 from symbackprop.checking.domains import conditions_of
@@ -146,6 +147,7 @@ class ProofGoal:
             program = replace(program, equations=tuple(own))
         return replace(
             verdict,
+            notes=(*verdict.notes, self.traced.reading) if self.traced.reading else verdict.notes,
             program=program,
             claim=self.traced.backward,
             called=self.called,
@@ -608,6 +610,8 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
     report("the cause")
     sought = exists and not budget.spent
     cause = _cause(goal, wrong, found, budget, lines) if sought else None
+    if sought and goal.formula is None and not budget.spent:
+        cause = _but_for_rare_branches(goal, wrong, found, cause, budget.part("without rare branches", lines))
     nothing = "" if exists else f"{found.entry.name}: no number (nan or infinite) where the gradient is finite"
     right = [n for n in doubtful if n not in proof.unproved]
     at = f" at {stated}" if (stated := sizes_in_words(goal.traced.sizes)) else ""
@@ -730,6 +734,32 @@ def _up_to_rounding(
     others = wrong_gradients(goal.question, [n for n in goal.names if n != found.entry.name])
     wrong = tuple(n for n in goal.names if n == found.entry.name or n in others)
     return goal.with_names(Verdict("REFUTED", subject, wrong=wrong, diagnosis=words, counterexample=found))
+
+
+def _but_for_rare_branches(
+    goal: ProofGoal, wrong: Sequence[str], found: Counterexample, cause: Diagnosis | None, budget: Budget
+) -> Diagnosis | None:
+    """The cause, if nothing or something else is wrong where no rare branch of the forward pass is taken."""
+    traced, rare = without_rare_branches(goal.traced, goal.question)
+    if not rare:
+        return cause
+    try:
+        ordinary = _goal(traced)
+        proof = prove(ordinary, wrong, ordinary.sides.quick, budget)
+    except SymbackpropError:
+        return cause
+    wherever = " and ".join(dict.fromkeys(b.text for b in rare))
+    places = " and ".join(dict.fromkeys(b.place for b in rare))
+    otherwise = f"elsewhere the forward pass takes another branch ({places}), and this is not its slope"
+    if not proof.unproved:
+        words = f"right wherever {wherever} (proved); {otherwise}"
+        return replace(cause, words=f"{words}: {cause.words}") if cause and cause.text else Diagnosis(words)
+    if cause is not None and cause.text:
+        return cause
+    plain = _cause(ordinary, list(proof.unproved), found, budget, 0)
+    if plain is None or not plain.text:
+        return cause
+    return Diagnosis(f"{plain.words}; with {plain.text} it is right wherever {wherever} (proved); {otherwise}")
 
 
 def _cure(goal: ProofGoal, cause: Diagnosis | None, cured: tuple[CuredLine, ...], unknown: set[str]) -> str:

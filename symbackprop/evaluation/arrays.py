@@ -75,13 +75,15 @@ class Vectors:
     Args:
         beyond: what is read beyond the ends of an axis. A derivative may read there beside the guard that makes the
             product 0; with 0 it has a number there, as any number would do.
+        guarded: whether 0 times what has no value is 0: what a guard leaves out of a sum over pairs may be the slope at
+            a pair of one and the same.
 
     Shapes: an array has the axes of its tensor; one that holds trials has one more in front, and so has whatever is
     computed from it.
     """
 
-    def __init__(self, point: Point, beyond: float = np.nan) -> None:
-        self._beyond = beyond
+    def __init__(self, point: Point, beyond: float = np.nan, *, guarded: bool = False) -> None:
+        self._beyond, self._guarded = beyond, guarded
         self.arrays: dict[Tensor, Numbers] = {t: np.asarray(a) for t, a in point.inputs.items()}
         self.trials: set[Tensor] = set()
         self._symbols = {**point.sizes, **{s: float(v) for s, v in point.parameters.items()}}
@@ -295,6 +297,9 @@ class Vectors:
         for part, factor in zip(parts, factors, strict=True):
             if not isinstance(factor, Kronecker):
                 product = part if product is None else product * part
+        if self._guarded and product is not None and not np.all(np.isfinite(product)):
+            nothing = np.any(np.broadcast_arrays(*(p == 0 for p in parts)), axis=0)
+            product = np.where(nothing, 0, product)
         for gate in gates:  # where a delta is 0 the other factors need not exist
             product = gate if product is None else np.where(gate != 0, product, 0)
         assert product is not None

@@ -187,6 +187,16 @@ def test_what_a_rounding_error_changes_is_not_steady(monkeypatch, first, others,
     found = iter([first, *(other for other in others for _ in ("inputs", "lines"))])
     answer = lambda *_: None if (a := next(found)) is None else {OUT: np.array(a)}  # noqa: E731
     monkeypatch.setattr(trace_agreement, "_evaluated", answer)
+    monkeypatch.setattr(trace_agreement, "_enclosed", lambda *_: {})
+    point = Point({N: 2}, {X: np.ones((2, 3))})
+    assert trace_agreement._steady(SimpleNamespace(program=PROGRAM_OF_ONE), point) is steady
+
+
+@pytest.mark.parametrize(("exact", "steady"), [(1.0, True), (1.0 + 1e-6, True), (1.1, False)])
+def test_what_floats_do_not_hold_is_not_steady(monkeypatch, exact, steady):
+    """A line that cancels within itself, lgamma(x + 1) - lgamma(x) at large x, need not answer to a nudge."""
+    monkeypatch.setattr(trace_agreement, "_evaluated", lambda *_: {OUT: np.array([1.0, 1.0])})
+    monkeypatch.setattr(trace_agreement, "_enclosed", lambda *_: {OUT: {(0,): exact, (1,): 1.0}})
     point = Point({N: 2}, {X: np.ones((2, 3))})
     assert trace_agreement._steady(SimpleNamespace(program=PROGRAM_OF_ONE), point) is steady
 

@@ -108,6 +108,61 @@ def rounds_cut_apart(dout, xs, W, h0):
     return {"W": dW}
 
 
+def grouped(x, groups=2):
+    assert x.shape[1] % groups == 0
+    g = x.reshape(len(x), groups, x.shape[1] // groups)
+    away = g - g.mean(2, keepdims=True)
+    return (away * (g * g).mean(2, keepdims=True)).reshape(x.shape)
+
+
+def grouped_over_all_channels(dout, x, groups=2):
+    g = x.reshape(len(x), groups, x.shape[1] // groups)
+    away, square = g - g.mean(2, keepdims=True), (g * g).mean(2, keepdims=True)
+    count = x.shape[1]
+    d = dout.reshape(g.shape)
+    dsquare = 2 * g * (d * away).sum(2, keepdims=True) / count
+    dmean = -(d * square).sum(2, keepdims=True) / count
+    return {"x": (d * square + dsquare + dmean).reshape(x.shape)}
+
+
+def repulsion(pos):
+    energy = 0.0
+    for i in range(len(pos)):
+        for j in range(i + 1, len(pos)):
+            r = pos[i] - pos[j]
+            energy += 1 / (r @ r)
+    return energy
+
+
+def repulsion_in_a_wrong_power(pos):
+    dpos = np.zeros_like(pos)
+    for i in range(len(pos)):
+        for j in range(i + 1, len(pos)):
+            r = pos[i] - pos[j]
+            r2 = r @ r
+            force = 2 * r / r2
+            dpos[i] -= force
+            dpos[j] += force
+    return {"pos": dpos}
+
+
+def unit(x):
+    return x / np.maximum(np.sqrt((x * x).sum(1, keepdims=True)), 1e-12)
+
+
+def unit_backward(dout, x):
+    norm = np.maximum(np.sqrt((x * x).sum(1, keepdims=True)), 1e-12)
+    y = x / norm
+    return {"x": (dout - y * (dout * y).sum(1, keepdims=True)) / norm}
+
+
+def unit_backward_over_twice(dout, x):
+    return {"x": unit_backward(dout, x)["x"] / 2}
+
+
+NORM = "sqrt(sum(d, x[n,d]*x[n,d])) >= 1e-12"
+
+
 ROW, SCALARS = {"x": ("N",)}, dict.fromkeys(("I", "w1", "w2", "w3", "w4", "w5"), ())
 FAULTS = [
     (cross_entropy, cross_entropy_without_eps, {"p": ("N", "C"), "y": ("N", "C")}, {"p": "prob"}, "no small number"),
@@ -118,6 +173,10 @@ FAULTS = [
     (normalised, normalised_with_eps_in_a_power, {"x": ("N", "D")}, None, "without 1/100000 once"),
     (lorentz, lorentz_with_the_whole_width, {"x": ("N",), "a": (), "c": (), "w": ()}, {"w": "pos"},
      "w**2/4 belongs where w**2 stands"),
+    (unit, unit_backward, {"x": ("N", "D")}, None, f"right wherever {NORM} (proved); elsewhere"),
+    (unit, unit_backward_over_twice, {"x": ("N", "D")}, None, f"it is right wherever {NORM} (proved); elsewhere"),
+    (grouped, grouped_over_all_channels, {"x": ("N", "C")}, None, "the size C is wrong: C//2 belongs there"),
+    (repulsion, repulsion_in_a_wrong_power, {"pos": ("N", "D")}, None, "-2 belongs there"),
     (graph, graph_without_weights, SCALARS, None, "the factors w2, w3, w4 and w5 are missing"),
     (rounds, rounds_cut_apart, {"xs": (3, "H"), "W": ("H", "H"), "h0": ("H",)}, None, "hands back to the round before"),
 ]  # fmt: skip

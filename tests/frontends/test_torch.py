@@ -503,6 +503,14 @@ ROW_FUNCTIONS = {
         (x.shape[0], 1, 4), x.new_ones(1, 1, 3).cumsum(-1), x[:, None, :2]
     ),
     "conv_weight": lambda x: torch.nn.grad.conv1d_weight(x[:, None], (1, 1, 2), x[:, None, :2], stride=2),
+    "grouped_transpose": lambda x: ONLY_F.conv_transpose1d(
+        x.view(-1, 2, 2), x.new_ones(2, 3, 2).cumsum(-1), stride=2, padding=1, groups=2, dilation=2
+    ),
+    "grouped_input": lambda x: torch.nn.grad.conv1d_input(
+        (x.shape[0], 4, 5), x.new_ones(2, 2, 2).cumsum(-1), x.view(-1, 2, 2), stride=2, dilation=2, groups=2
+    ),
+    "grouped_weight": lambda x: torch.nn.grad.conv1d_weight(x.view(-1, 2, 2), (4, 1, 2), x.view(-1, 4, 1), groups=2),
+    "same": lambda x: ONLY_F.conv1d(x[:, None], x.new_ones(1, 1, 2).cumsum(-1), padding="same", dilation=3),
     "full": lambda x: torch.full_like(x, 0.5) + x.new_full((4,), 2.0) + x.new_ones(4),
     "huber": lambda x: ONLY_F.huber_loss(x, x.exp(), delta=0.75),
     "smooth_l1": lambda x: ONLY_F.smooth_l1_loss(x, x.exp(), reduction="sum", beta=0.5),
@@ -554,7 +562,7 @@ def test_functions_of_rows(name):
 
 REFUSED = {
     "linalg.svd": lambda x: torch.linalg.svd(x)[1],
-    "conv_transpose1d": lambda x: ONLY_F.conv_transpose1d(x[None], x[None], dilation=2),
+    "adaptive_avg_pool1d": lambda x: ONLY_F.adaptive_avg_pool1d(x[None], 2),
     "nonzero": lambda x: x.nonzero(),
     "rand": lambda x: x * torch.rand(3),
 }
@@ -673,3 +681,21 @@ def test_an_average_of_windows_is_over_what_its_options_say(options, divisor):
     verdict = sb.check(forward2d if of_images else forward, backward,
                        shapes={"x": ("N", "C", 1, 5) if of_images else ("N", "C", 5)})  # fmt: skip
     assert verdict.status == "PROVED"
+
+
+class Depthwise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, w):
+        ctx.save_for_backward(x, w)
+        return torch.nn.functional.conv1d(x, w, padding="same", groups=x.shape[1])
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, w = ctx.saved_tensors
+        of_x = torch.nn.grad.conv1d_input(x.shape, w, grad, padding=1, groups=x.shape[1])
+        return of_x, torch.nn.grad.conv1d_weight(x, w.shape, grad, padding=1, groups=x.shape[1])
+
+
+def test_a_depthwise_convolution_is_proved_for_any_number_of_channels():
+    verdict = sb.check(Depthwise, shapes={"x": ("N", "C", "L"), "w": ("C", 1, 3)})
+    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes of N, C, L, the others as given")

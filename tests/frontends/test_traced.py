@@ -471,6 +471,23 @@ def test_what_the_forward_pass_has_under_the_same_name_is_no_upstream_gradient()
     assert len(both.upstream) == len(both.forward.outputs) == 2
 
 
+def _halves(x):
+    left = x / 2
+    return left, x - left
+
+
+READINGS = {
+    "took rest for the second result": lambda dout, rest, x: {"x": dout / 2},
+    "took dout and dist for the upstream gradients of both results": lambda dout, dist, x: {"x": (dout + dist) / 2},
+    "": lambda dout, dleft, x: {"x": (dout + dleft) / 2},
+}
+
+
+@pytest.mark.parametrize("told", READINGS)
+def test_what_a_second_argument_was_taken_for_is_said_where_its_name_leaves_it_open(told: str) -> None:
+    assert trace_pair(_halves, READINGS[told], {"x": ("N",)}).reading.partition(" of _halves")[0] == told
+
+
 def test_trace_pair_sees_a_change_of_the_upstream_gradient() -> None:
     def backward(dout, x):
         dx = dout

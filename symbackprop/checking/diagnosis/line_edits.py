@@ -267,10 +267,21 @@ def _with_repeats(expr: Expr) -> Iterator[Expr]:
 
 
 def everywhere(lines: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
-    """One slip made in several lines: the same number, size or tensor is wrong wherever it stands."""
+    """One slip made in several lines: the same tensor is wrong wherever it stands, or a factor is missing."""
+    yield from _in_several(lines, vocabulary, (_turned, replaced, multiplied, _forward_parts))
+
+
+def constants_everywhere(lines: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
+    """The same number or size is wrong wherever it stands: one variable has it."""
+    yield from _in_several(lines, vocabulary, (_constant_nodes,))
+
+
+def _in_several(
+    lines: Sequence[Equation], vocabulary: Vocabulary, sources: Sequence[Callable[[Equation, Vocabulary], Found]]
+) -> Iterator[Edit]:
     together: dict[Hashable, Table] = {}
     for equation in lines:
-        for source in (_constant_nodes, _turned, replaced, multiplied, _forward_parts):
+        for source in sources:
             for node, change in source(equation, vocabulary):
                 together.setdefault((vocabulary.key(node), change[0]), {}).setdefault(node, change)
     for table in together.values():
@@ -460,6 +471,7 @@ SOURCES = (
 
 __all__ = [
     "Edit",
+    "constants_everywhere",
     "cost",
     "double_edits",
     "edits",

@@ -330,6 +330,10 @@ def constants(node: Expr, v: Vocabulary) -> Iterator[Change]:
         for value in (add(node, MINUS_ONE), add(node, ONE), *(s for s in v.sizes if s is not node), ONE):
             words = _instead("size", node, value)
             yield ("size", value), words, value
+    if isinstance(node, Power) and node in v.plain:  # by the number of channels, where that of a group belongs
+        for divisor in v.divisors:
+            if divisor.exponent is node.exponent and divisor is not node:
+                yield ("divisor", divisor), _instead("size", node.base, divisor.base), divisor
 
 
 def _functions(node: Expr, v: Vocabulary) -> Iterator[Change]:

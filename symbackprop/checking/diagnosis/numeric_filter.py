@@ -186,7 +186,7 @@ class Trials:
 
     def _bench(self, point: Point, least: float = FAINT) -> Vectors | None:
         try:
-            bench = Vectors(point, beyond=0.0)
+            bench = Vectors(point, beyond=0.0, guarded=True)
             for name, tensor in self.case.derived.items():
                 if tensor not in self.case.sides.derived.by_tensor:
                     shape = bench.arrays[self.case.question.pairs[name][0]].shape
@@ -238,7 +238,9 @@ class Trials:
                 known = tensor
             else:
                 scale = float(np.max(np.abs(array), initial=0.0)) or 1.0
-                known = (tensor.shape, np.format_float_scientific(scale, 7), np.round(array / scale, 8).tobytes())
+                with np.errstate(invalid="ignore"):  # what a guard leaves out may be infinite
+                    rounded = np.round(array / scale, 8)
+                known = (tensor.shape, np.format_float_scientific(scale, 7), rounded.tobytes())
             self._alike[tensor] = known
         return known
 

@@ -14,6 +14,7 @@ from typing import Literal
 from symbackprop.checking.budget import Budget
 from symbackprop.checking.diagnosis.line_edits import (
     Edit,
+    constants_everywhere,
     cost,
     double_edits,
     edits,
@@ -176,7 +177,9 @@ class EditSearch:
             kept = {a for a, b in self.goals.items() if a is b}
             free = [e for e in self.lines if not downstream(self.lines, {e.tensor}) & kept]
             lacking = () if self.vocabulary.derivation else self._promising(self._suspects, without_term)
-            return itertools.chain(lacking, everywhere(free, self.vocabulary), moved(free, self.vocabulary))
+            ways = (constants_everywhere, everywhere, moved)
+            first, *others = (way(free, self.vocabulary) for way in ways)
+            return itertools.chain(first, lacking, *others)
         if stage == "double":
             return self._promising(self._suspects, double_edits)
         suspects = [g for g in self._suspects if self._rank(g) == stage]

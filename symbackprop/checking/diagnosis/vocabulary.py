@@ -117,6 +117,8 @@ class Vocabulary:
         self.layouts = _layouts((*forward.equations, *lines))
         self.numbers = sorted({n.value for e in forward.equations for n in numbers_in(e.value)})
         self.constants = _constants(forward.equations)
+        self.divisors = _divisors(self.constants)
+        self.plain = frozenset(_constants(lines))
         self.parts = _parts(forward.equations)
         self._keys: dict[Expr, Hashable] = {}
         self._texts: dict[Expr, str] = {}
@@ -251,6 +253,18 @@ def _constants(equations: Iterable[Equation]) -> tuple[Expr, ...]:
                 plain = isinstance(factor, (Number, Symbol)) or tensors_in(factor) or free_indices(factor)
                 if isinstance(factor, Power) and not plain:
                     found[factor] = None
+    return tuple(found)
+
+
+def _divisors(constants: Iterable[Expr]) -> tuple[Power, ...]:
+    """Powers of what is computed from sizes, and of each of its factors; sizes themselves are tried anyway."""
+    found: dict[Power, None] = {}
+    for constant in constants:
+        if isinstance(constant, Power):
+            base = constant.base
+            for size in (base, *(base.factors if isinstance(base, Multiply) else ())):
+                if not isinstance(size, (Symbol, Number)):
+                    found[Power(size, constant.exponent)] = None
     return tuple(found)
 
 

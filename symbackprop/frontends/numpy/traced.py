@@ -49,6 +49,7 @@ class Traced:
         ran: the lines of the user's code that computed something, in the order in which they ran.
         unasked: why NumPy could not be asked whether the equations are what it computes; "" if it was.
         telling: the sizes at which numbers tell most of the two, once they have been sought.
+        reading: which of two readings of the backward's arguments was taken; "" if there is one alone.
     """
 
     forward: Program
@@ -61,6 +62,7 @@ class Traced:
     unasked: str = ""
     ran: tuple[Ran, ...] = field(default=(), repr=False, compare=False)
     telling: list[dict[Symbol, int]] = field(default_factory=list, repr=False, compare=False)
+    reading: str = ""
 
     def written(self) -> Traced:
         """The same with 0 for every entry of an np.empty array that is not written: to be asked for when it has been
@@ -197,6 +199,7 @@ def _both_traced(
     """Forward and backward, run in one session."""
     given = _arguments(tracer, forward)
     result = tracer.run(forward, **given)
+    reading = _reading(result, roles, forward)
     changed = [n for n, a in given.items() if isinstance(a, Array) and a.buffer.version]
     result, cache = outputs_and_cache(result, roles)
     named = _named_outputs(result, forward, tracer.sizes)
@@ -225,7 +228,8 @@ def _both_traced(
     gradients = {n: tracer.tensor(v, f"d{n}") for n, v in _gradients(returned, tracer, backward).items()}
     second = tracer.program((*tracer.upstream, *inputs), tuple(gradients.values()))
     variables, sizes = dict(tracer.session.variables), dict(tracer.sizes)
-    return Traced(first, second, tracer.upstream, gradients, variables, sizes, repeated, ran=tuple(tracer.session.ran))
+    ran = tuple(tracer.session.ran)
+    return Traced(first, second, tracer.upstream, gradients, variables, sizes, repeated, ran=ran, reading=reading)
 
 
 def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
@@ -293,6 +297,25 @@ def backward_roles(forward: Callable[..., Any], backward: Callable[..., Any], sh
     if len(own) == 1 and own[0] in ("cache", "ctx", "context", "saved"):
         return {own[0]: "cache"}
     return dict(zip(own, ("upstream", "cache"), strict=False))
+
+
+def _reading(result: Any, roles: Mapping[str, str], forward: Callable[..., Any]) -> str:
+    """What the second of two arguments was taken for, if by its name alone it might be the other thing as well.
+
+    Of `return y, h` and `backward(dy, gate)` the gate may be h, which the forward pass keeps, or the gradient of h.
+    """
+    if len(roles) != 2 or not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], Array):
+        return ""
+    first, second = roles
+    names = getattr(getattr(forward, "__code__", None), "co_varnames", ())
+    if second in names or any(word in second.lower() for word in KEPT):
+        return ""
+    if roles[second] == "cache":
+        return (f"took {second} for the second result of {name_of(forward)}, which is no output then; an upstream "
+                f"gradient of it is known by a name such as d{second} or grad_{second}")  # fmt: skip
+    if any(second in (f"{start}{n}", f"{start}_{n}") for n in names for start in ("d", "grad", "g")):
+        return ""  # dh, and the forward pass has an h
+    return f"took {first} and {second} for the upstream gradients of both results of {name_of(forward)}"
 
 
 def says_upstream(argument: str) -> bool:

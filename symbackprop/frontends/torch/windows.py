@@ -25,13 +25,15 @@ def _each(value: Any, count: int) -> tuple[Any, ...]:
 def _windows(input: Any, lengths: tuple[Any, ...], stride: Any, padding: Any, fill: Any = 0, dilation: Any = 1) -> Any:
     """The stretches of these lengths along the last axes: their places, then the places inside them."""
     base, count = as_array(input), len(lengths)
-    widths = _each(padding, count)
-    if any(isinstance(w, str) or not (isinstance(w, int) and w == 0) for w in widths):
-        if any(isinstance(w, str) for w in widths):
-            raise TraceError("padding by a word cannot be traced", help="give its width as a number")
-        base = N["pad"](base, [(0, 0)] * (base.ndim - count) + [(w, w) for w in widths], constant_values=fill)
-    axes = tuple(range(base.ndim - count, base.ndim))
     apart = _each(dilation, count)
+    if padding == "same":
+        over = [(n - 1) * d for n, d in zip(lengths, apart, strict=True)]
+        widths = [(n // 2, n - n // 2) for n in over]
+    else:
+        widths = [(w, w) for w in _each(0 if padding == "valid" else padding, count)]
+    if any(not (isinstance(w, int) and w == 0) for both in widths for w in both):
+        base = N["pad"](base, [*[(0, 0)] * (base.ndim - count), *widths], constant_values=fill)
+    axes = tuple(range(base.ndim - count, base.ndim))
     wide = tuple(n if isinstance(d, int) and d == 1 else (n - 1) * d + 1 for n, d in zip(lengths, apart, strict=True))
     cut = N["lib.stride_tricks.sliding_window_view"](base, wide, axes)
     if wide != tuple(lengths):
@@ -42,6 +44,22 @@ def _windows(input: Any, lengths: tuple[Any, ...], stride: Any, padding: Any, fi
     return N["getitem"](cut, (*(slice(None),) * axes[0], *(slice(None, None, s) for s in steps)))
 
 
+def _is_one(value: Any) -> bool:
+    return isinstance(value, int) and value == 1
+
+
+def _in_groups(array: Any, groups: Any, axis: int) -> Any:
+    """An axis taken apart into groups, and what is in a group."""
+    shape = array.shape
+    return N["reshape"](array, (*shape[:axis], groups, shape[axis] // groups, *shape[axis + 1 :]))
+
+
+def _together(array: Any, axis: int) -> Any:
+    """An axis of groups and the next one as one axis."""
+    shape = array.shape
+    return N["reshape"](array, (*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :]))
+
+
 def _convolution(name: str, count: int) -> Callable[..., Any]:
     places, inside = "xyz"[:count], "ijk"[:count]
 
@@ -49,14 +67,11 @@ def _convolution(name: str, count: int) -> Callable[..., Any]:
                     groups: Any = 1) -> Any:  # fmt: skip
         x, w = as_array(input), as_array(weight)
         cut = _windows(x, w.shape[2:], stride, padding, dilation=dilation)
-        if isinstance(groups, int) and groups == 1:
+        if _is_one(groups):
             result = N["einsum"](f"nc{places}{inside},oc{inside}->no{places}", cut, w)
         else:
-            shape = cut.shape
-            cut = N["reshape"](cut, (shape[0], groups, shape[1] // groups, *shape[2:]))
-            w = N["reshape"](w, (groups, w.shape[0] // groups, *w.shape[1:]))
-            result = N["einsum"](f"ngc{places}{inside},goc{inside}->ngo{places}", cut, w)
-            result = N["reshape"](result, (shape[0], w.shape[0] * w.shape[1], *result.shape[3:]))
+            cut, w = _in_groups(cut, groups, 1), _in_groups(w, groups, 0)
+            result = _together(N["einsum"](f"ngc{places}{inside},goc{inside}->ngo{places}", cut, w), 1)
         if bias is None:
             return result
         return N["add"](result, N["reshape"](bias, (as_array(bias).shape[0], *[1] * count)))
@@ -81,15 +96,18 @@ def _transposed_convolution(name: str, count: int) -> Callable[..., Any]:
     def convolution(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
                     output_padding: Any = 0, groups: Any = 1, dilation: Any = 1) -> Any:  # fmt: skip
         x, w = as_array(input), as_array(weight)
-        if any(not (isinstance(v, int) and v == 1) for v in (*_each(dilation, count), groups)):
-            raise TraceError(f"{name} with dilation or groups cannot be traced")
         spread = _spread(x, _each(stride, count))
-        edges = [(k - 1 - p, k - 1 - p + more) for k, p, more in
-                 zip(w.shape[2:], _each(padding, count), _each(output_padding, count), strict=True)]  # fmt: skip
+        apart, widths, added = (_each(v, count) for v in (dilation, padding, output_padding))
+        edges = [((k - 1) * d - p, (k - 1) * d - p + more)
+                 for k, d, p, more in zip(w.shape[2:], apart, widths, added, strict=True)]  # fmt: skip
         padded = N["pad"](spread, [(0, 0), (0, 0), *edges])
         mirrored = N["flip"](w, tuple(range(2, 2 + count)))
-        cut = _windows(padded, w.shape[2:], 1, 0)
-        result = N["einsum"](f"nc{places}{inside},co{inside}->no{places}", cut, mirrored)
+        cut = _windows(padded, w.shape[2:], 1, 0, dilation=dilation)
+        if _is_one(groups):
+            result = N["einsum"](f"nc{places}{inside},co{inside}->no{places}", cut, mirrored)
+        else:
+            cut, mirrored = _in_groups(cut, groups, 1), _in_groups(mirrored, groups, 0)
+            result = _together(N["einsum"](f"ngc{places}{inside},gco{inside}->ngo{places}", cut, mirrored), 1)
         if bias is None:
             return result
         return N["add"](result, N["reshape"](bias, (as_array(bias).shape[0], *[1] * count)))
@@ -102,27 +120,23 @@ def _derivatives_of_convolution(count: int) -> None:
     name = f"conv{count}d"
     places, inside = "xyz"[:count], "ijk"[:count]
 
-    def plain(dilation: Any, groups: Any) -> None:
-        if any(not (isinstance(v, int) and v == 1) for v in (*_each(dilation, count), groups)):
-            raise TraceError(f"torch.nn.grad.{name} with dilation or groups cannot be traced")
-
     @function(f"grad.{name}_input")
     def of_input(input_size: Any, weight: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
                  groups: Any = 1) -> Any:  # fmt: skip
-        plain(dilation, groups)
         g, w = as_array(grad_output), as_array(weight)
-        steps, widths = _each(stride, count), _each(padding, count)
-        rest = [length - ((n - 1) * s - 2 * p + k) for length, n, s, p, k in
-                zip(input_size[2:], g.shape[2:], steps, widths, w.shape[2:], strict=True)]  # fmt: skip
-        return transposed(g, w, None, steps, widths, tuple(rest))
+        steps, widths, apart = (_each(v, count) for v in (stride, padding, dilation))
+        rest = [length - ((n - 1) * s - 2 * p + (k - 1) * d + 1) for length, n, s, p, d, k in
+                zip(input_size[2:], g.shape[2:], steps, widths, apart, w.shape[2:], strict=True)]  # fmt: skip
+        return transposed(g, w, None, steps, widths, tuple(rest), groups, apart)
 
     @function(f"grad.{name}_weight")
     def of_weight(input: Any, weight_size: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
                   groups: Any = 1) -> Any:  # fmt: skip
-        if not (isinstance(groups, int) and groups == 1):
-            raise TraceError(f"torch.nn.grad.{name} with groups cannot be traced")
-        cut = _windows(as_array(input), tuple(weight_size[2:]), stride, padding, dilation=dilation)
-        return N["einsum"](f"nc{places}{inside},no{places}->oc{inside}", cut, as_array(grad_output))
+        cut, g = _windows(as_array(input), tuple(weight_size[2:]), stride, padding, dilation=dilation), grad_output
+        if _is_one(groups):
+            return N["einsum"](f"nc{places}{inside},no{places}->oc{inside}", cut, as_array(g))
+        cut, g = _in_groups(cut, groups, 1), _in_groups(as_array(g), groups, 1)
+        return _together(N["einsum"](f"ngc{places}{inside},ngo{places}->goc{inside}", cut, g), 0)
 
     transposed = _transposed_convolution(f"conv_transpose{count}d", count)
 
