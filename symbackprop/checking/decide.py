@@ -749,7 +749,7 @@ def _but_for_rare_branches(
     except SymbackpropError:
         return cause
     wherever = " and ".join(dict.fromkeys(b.text for b in rare))
-    places = " and ".join(dict.fromkeys(b.place for b in rare))
+    places = " and ".join(dict.fromkeys(b.place for b in rare if b.place))
     otherwise = f"elsewhere the forward pass takes another branch ({places}), and this is not its slope"
     if not proof.unproved:
         words = f"right wherever {wherever} (proved); {otherwise}"

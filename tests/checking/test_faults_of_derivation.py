@@ -160,6 +160,13 @@ def unit_backward_over_twice(dout, x):
     return {"x": unit_backward(dout, x)["x"] / 2}
 
 
+def unit_backward_of_small_rows(dout, x):
+    """What the backward pass alone asks is said, too: beyond 10^6 it is wrong as well."""
+    norm = np.sqrt((x * x).sum(1, keepdims=True))
+    y = x / norm
+    return {"x": np.where(x < 1e6, (dout - y * (dout * y).sum(1, keepdims=True)) / norm, 0.0)}
+
+
 NORM = "sqrt(sum(d, x[n,d]*x[n,d])) >= 1e-12"
 
 
@@ -175,6 +182,7 @@ FAULTS = [
      "w**2/4 belongs where w**2 stands"),
     (unit, unit_backward, {"x": ("N", "D")}, None, f"right wherever {NORM} (proved); elsewhere"),
     (unit, unit_backward_over_twice, {"x": ("N", "D")}, None, f"it is right wherever {NORM} (proved); elsewhere"),
+    (unit, unit_backward_of_small_rows, {"x": ("N", "D")}, None, f"x[n,d] < 1000000 and {NORM} (proved)"),
     (grouped, grouped_over_all_channels, {"x": ("N", "C")}, None, "the size C is wrong: C//2 belongs there"),
     (repulsion, repulsion_in_a_wrong_power, {"pos": ("N", "D")}, None, "-2 belongs there"),
     (graph, graph_without_weights, SCALARS, None, "the factors w2, w3, w4 and w5 are missing"),

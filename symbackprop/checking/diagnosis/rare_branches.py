@@ -30,11 +30,11 @@ _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 @dataclass(frozen=True)
 class RareBranch:
-    """A comparison of the forward pass with a constant that comes out alike at every ordinary point.
+    """A comparison with a constant that comes out alike at every ordinary point.
 
     Args:
         text: what holds there, in the user's names.
-        place: its line.
+        place: its line, of the forward pass; "" for one that only the backward pass makes.
     """
 
     text: str
@@ -42,7 +42,8 @@ class RareBranch:
 
 
 def without_rare_branches(traced: Traced, question: Question) -> tuple[Traced, tuple[RareBranch, ...]]:
-    """Both passes as they are at ordinary points, and the branches of the forward pass that are taken nowhere there."""
+    """Both passes as they are at ordinary points, and the branches that are taken nowhere there; none of either where
+    the forward pass has none."""
     comparisons = {
         c: e.note.removeprefix(PART)
         for p in (traced.backward, traced.forward)
@@ -61,21 +62,19 @@ def without_rare_branches(traced: Traced, question: Question) -> tuple[Traced, t
         return rewrite(expr, visit)
 
     own = {c for e in traced.forward.equations for c in _compared(e.value)}
+    if own.isdisjoint(known):
+        return traced, ()
     parts = {e.tensor: e for e in traced.forward.equations if e.note.startswith(PART)}
     called = {t.name: name for t, name in traced.variables.items()}
     rare = []
     for condition, holds in known.items():
-        if condition in own:
-            left, right = (
-                _told(decided(with_users_names(with_parts(s, parts), called)))
-                for s in (condition.left, condition.right)
-            )
-            relation = condition.relation if holds else _OPPOSITE[condition.relation]
-            if isinstance(condition.left, Number):
-                left, relation, right = right, _TURNED[relation], left
-            rare.append(RareBranch(f"{left} {relation} {right}", comparisons[condition]))
-    if not rare:
-        return traced, ()
+        left, right = (
+            _told(decided(with_users_names(with_parts(s, parts), called))) for s in (condition.left, condition.right)
+        )
+        relation = condition.relation if holds else _OPPOSITE[condition.relation]
+        if isinstance(condition.left, Number):
+            left, relation, right = right, _TURNED[relation], left
+        rare.append(RareBranch(f"{left} {relation} {right}", comparisons[condition] if condition in own else ""))
 
     def of(program: Program) -> Program:
         return replace(program, equations=tuple(replace(e, value=decided(e.value)) for e in program.equations))
