@@ -64,7 +64,8 @@ def without_rare_branches(traced: Traced, question: Question) -> tuple[Traced, t
     own = {c for e in traced.forward.equations for c in _compared(e.value)}
     if own.isdisjoint(known):
         return traced, ()
-    parts = {e.tensor: e for e in traced.forward.equations if e.note.startswith(PART)}
+    lines = (*traced.forward.equations, *traced.backward.equations)
+    parts = {e.tensor: e for e in lines if e.note.startswith(PART)}
     called = {t.name: name for t, name in traced.variables.items()}
     rare = []
     for condition, holds in known.items():
