@@ -49,7 +49,7 @@ from symbackprop.frontends.subject import (
     traceable,
 )
 from symbackprop.precision.ranges import checked, dtype_of
-from symbackprop.precision.safety import SEARCH, precision_of
+from symbackprop.precision.safety import SEARCH, precision_of, precision_of_forward
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.program import prove_program
 from symbackprop.proofs.theorem import Proof
@@ -305,6 +305,9 @@ def trace(
     sizes: Mapping[str, int] | None = None,
     *,
     seconds: float = 20.0,
+    precision: bool = False,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    dtype: str = "float64",
 ) -> Program:
     """The program of a NumPy function, for all sizes; NumPy has run the function beside its equations.
 
@@ -317,6 +320,10 @@ def trace(
         where: comparisons of sizes that hold.
         sizes: sizes to fix to numbers, e.g. {"T": 3}.
         seconds: for how long the function may be followed, and run by NumPy.
+        precision: whether the function is searched for inputs at which floating point gives no number or loses its
+            digits: `program.precision`, as `check` has it for backward passes. It takes a second or two.
+        ranges: for that, between which numbers the entries of an input lie: {"x": (-100, 100)}; by default -1e4 to 1e4.
+        dtype: for that, "float64" or "float32".
 
     Returns:
         Program whose outputs are what the function returns, an array or a tuple or dictionary of arrays.
@@ -332,15 +339,23 @@ def trace(
         >>> [e.tensor.name for e in program.equations]
         ['t', 'out']
     """
+    start = time.perf_counter()
     given = all_shapes(function, shapes)
     subject = traceable(function, given)
     limit = as_seconds(seconds)
+    plain, kinds, number_type = flattened(given), flattened(assume or {}), dtype_of(dtype)
+    stated = checked(ranges, list(plain or ()), kinds, number_type)
     try:
-        arguments = subject, flattened(given), flattened(assume or {}), where, sizes
-        program = within(1.1 * limit + 0.3, lambda: traced.trace(*arguments, seconds=limit))
-        return within(1.1 * limit + 0.3, lambda: compared_with_numpy(program, sizes or {}))
+        arguments = subject, plain, kinds, where, sizes
+        read = within(1.1 * limit + 0.3, lambda: traced.trace(*arguments, seconds=limit))
+        program = within(1.1 * limit + 0.3, lambda: compared_with_numpy(read, sizes or {}))
     except OutOfTime:
         raise BudgetError(f"{name_of(function)} ran for more than {limit:g} s") from None
+    if not precision:
+        return program
+    case, searching = Case(subject, subject, plain, kinds, where), SEARCH + (time.perf_counter() - start) / 3
+    found = precision_of_forward(program, case, sizes or {}, stated, number_type, searching)
+    return replace(program, precision=found)
 
 
 __all__ = ["assert_proved", "check", "compile", "prove", "trace", "verify"]

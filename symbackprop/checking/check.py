@@ -239,9 +239,13 @@ def _all_constant(verdict: Verdict) -> bool:
     return not any(t.kind == "real" and t in reached for t in program.inputs)
 
 
-def confirmed(case: Case, budget: Budget) -> Verdict:
-    """The verdict without a search for counterexamples: PROVED or UNDECIDED."""
-    return confirm_pair(case.trace(None, budget.left), name_of(case.backward), budget)
+def confirmed(case: Case, budget: Budget, sizes: Mapping[str, int] | None = None) -> Verdict:
+    """The verdict without a search for counterexamples: PROVED or UNDECIDED.
+
+    Args:
+        sizes: those that are fixed, for which alone it is then.
+    """
+    return confirm_pair(case.trace(sizes or None, budget.left), name_of(case.backward), budget)
 
 
 def _limit(seconds: Any) -> float:

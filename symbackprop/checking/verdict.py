@@ -75,7 +75,7 @@ class Lemma(derivation.Lemma):
 
 @dataclass(frozen=True)
 class Precision:
-    """What floating point makes of a backward pass that is right over the reals.
+    """What floating point makes of a backward pass that is right over the reals, or of a forward pass alone.
 
     Args:
         safe: False if `witness` was seen to fail; True if a search found nothing, which is no proof; None if it was not
@@ -89,6 +89,7 @@ class Precision:
         dtype: in which it was run.
         name, place, computed, exact: the entry that is lost: of this input's gradient, or, where the name is "", of
             what the forward returns.
+        output: which of several values that the forward returns, where it is one of a forward pass alone.
         over: the ranges of the inputs.
         points: how many points were compared with true values.
         finite: the sizes at which intervals prove that all results are finite numbers, for all inputs in the ranges;
@@ -108,6 +109,7 @@ class Precision:
     place: tuple[int, ...] = ()
     computed: float = 0.0
     exact: float = 0.0
+    output: str = ""
     over: str = ""
     points: int = 0
     finite: str = ""
@@ -124,6 +126,12 @@ class Precision:
         return "all digits lost" if kept == 0 else f"{kept} of {digits} digits left"
 
     @property
+    def entry(self) -> str:
+        """What is lost, by name and place: "dx[0]", "out"."""
+        name = f"d{self.name}" if self.name else self.output or "out"
+        return name + (f"[{','.join(map(str, self.place))}]" if self.place else "")
+
+    @property
     def text(self) -> str:
         """The row of a printed verdict."""
         if self.safe is None:
@@ -135,14 +143,15 @@ class Precision:
         error = self.lost if math.isinf(self.worst) else f"{self.worst:.2g} ({self.lost})"
         at = ", ".join(f"{n}={_array(v)}" for n, v in (self.witness or {}).items())
         where = (f", line {self.number}: " if self.number else ", ") + self.line if self.line else ""
-        entry = self.name or "the forward"
-        place = f"[{','.join(map(str, self.place))}]" if self.place else ""
+        entry = self.name or self.output or "the forward"
         lines = [f"{entry}: {error} in {self.dtype} at {at}{where}"]
-        entry = f"d{self.name}" if self.name else "out"
-        lines.append(f"{entry}{place}:  computed {self.computed:.9g}    correct {self.exact:.9g}")
+        lines.append(f"{self.entry}:  computed {self.computed:.9g}    correct {self.exact:.9g}")
         if self.stable:
             lines.append(f"stable (proved equal, and searched):  {self.stable}")
         return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.text
 
     def to_dict(self) -> dict[str, Any]:
         """For machines; numbers that are not finite are text."""
@@ -156,6 +165,7 @@ class Precision:
             "stable": self.stable,
             "dtype": self.dtype,
             "gradient": self.name,
+            "output": self.output,
             "entry": list(self.place),
             "computed": self.computed if math.isfinite(self.computed) else str(self.computed),
             "exact": self.exact,

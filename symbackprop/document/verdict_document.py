@@ -270,10 +270,7 @@ def _in_floating_point(verdict: VerdictLike) -> Iterator[Block]:
         yield Section("In floating point", (Paragraph((sentence(found.text.replace("\n", " ")),)),))
         return
     rows = [(name, _written(value)) for name, value in found.witness.items()]
-    entry = (f"d{found.name}" if found.name else "out") + (
-        f"[{','.join(map(str, found.place))}]" if found.place else ""
-    )
-    rows += [(f"{entry}, computed", f"{found.computed:.9g}"), (f"{entry}, correct", f"{found.exact:.9g}")]
+    rows += [(f"{found.entry}, computed", f"{found.computed:.9g}"), (f"{found.entry}, correct", f"{found.exact:.9g}")]
     table = Table(
         ("Quantity", "Value"), tuple(((Code(name),), (_minus(value),)) for name, value in rows), shares=(0.3, 0.62)
     )

@@ -71,6 +71,7 @@ class Program(Shown):
         name: what it is called: the name of the user's function.
         lines: the user's code, by the numbers of the lines.
         function: the user's function, if the program was read off one.
+        precision: what floating point makes of that function, where it was asked: a `checking.verdict.Precision`.
     """
 
     inputs: tuple[Tensor, ...]
@@ -83,6 +84,7 @@ class Program(Shown):
     name: str = field(default="", compare=False)
     lines: Mapping[int, str] = field(default_factory=dict, compare=False, repr=False)
     function: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
+    precision: Any = field(default=None, compare=False, repr=False)
     by_tensor: Mapping[Tensor, Equation] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 The rows of `proofs.stable_forms` are put to every line of the code. Each change, alone and with the others, is put into
 the user's function; only if the changed function is itself PROVED, and nothing was found where the old one failed nor
-elsewhere, it is said. Main name: `cure_of`.
+elsewhere, it is said. Main names: `cure_of`, `cure_of_forward`.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.expression.recurrence import recurrent
+from symbackprop.frontends.numpy.traced import outputs_and_cache
 from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.inputs import Inputs
 from symbackprop.precision.line_code import line_of
 from symbackprop.precision.search import Found, Search
-from symbackprop.precision.user_results import UserCode
+from symbackprop.precision.user_results import ForwardCode, UserCode, listed
 from symbackprop.proofs.stable_forms import (
     Context,
     divided_twice,
@@ -70,18 +71,35 @@ def cure_of(verdict: Verdict, code: UserCode, case: Case, search: Search, found:
     """
     backward = bool(found.loss.name)
     program = verdict.claim if backward else code.question.forward
-    function = case.backward if backward else case.forward
     if program is None:
         return None
-    changes = changed_lines(program, _called(program, verdict.called, function), _span(function), _names(function))
     trials = (_Trials if backward else _ForwardTrials)(code, case, search, found)
+    return _lines_that_hold(trials, program, verdict.called, case.backward if backward else case.forward)
+
+
+def cure_of_forward(
+    code: ForwardCode, case: Case, search: Search, found: Found, sizes: Mapping[str, int]
+) -> Lines | None:
+    """The same of a forward pass alone.
+
+    Args:
+        sizes: those that are fixed.
+    """
+    trials = _TrialsAlone(code, case, search, found, sizes=sizes)
+    return _lines_that_hold(trials, code.question.forward, {}, case.forward)
+
+
+def _lines_that_hold(
+    trials: _Trials, program: Program, called: Mapping[str, str], function: Callable[..., Any]
+) -> Lines | None:
+    """The first choice of changed lines of a function with which it is accurate and proved."""
+    changes = changed_lines(program, _called(program, called, function), _span(function), _names(function))
     for chosen in itertools.islice(_choices(changes), MOST_TRIED):
         if trials.over:
             return None
         if trials.hold(chosen):
             chosen = _fewer(chosen, trials.hold)
-            returned = tuple(code.question.pairs) if backward else ()
-            return {n: as_written(function, n, text, returned) for n, text in sorted(chosen.items())}
+            return {n: as_written(function, n, text, trials.returned) for n, text in sorted(chosen.items())}
     return None
 
 
@@ -142,6 +160,11 @@ class _Trials:
     failures: list[Point] = field(default_factory=list)
 
     @property
+    def returned(self) -> tuple[str, ...]:
+        """The names of what the changed function returns."""
+        return tuple(self.code.question.pairs)
+
+    @property
     def over(self) -> bool:
         """Whether enough was tried."""
         return self.searched >= MOST_SEARCHED or self.refused >= MOST_PROOFS
@@ -195,9 +218,14 @@ class _Trials:
 class _ForwardTrials(_Trials):
     """The same of changed forward passes, which are proved to be the same function."""
 
+    @property
+    def returned(self) -> tuple[str, ...]:
+        """The outputs; none where a cache stands behind them."""
+        return () if "cache" in self.code.roles.values() else tuple(t.name for t in self.code.question.forward.outputs)
+
     def changed(self, lines: Lines) -> UserCode | None:
         """The code with these lines."""
-        forward = edited(self.case.forward, lines)
+        forward = edited(self.case.forward, lines, self.returned)
         return None if forward is None else replace(self.code, forward=forward)
 
     def lost_there(self, search: Search) -> bool:
@@ -219,6 +247,29 @@ class _ForwardTrials(_Trials):
             return False
 
 
+@dataclass
+class _TrialsAlone(_Trials):
+    """The same of a forward pass alone.
+
+    Attributes:
+        sizes: those that are fixed.
+    """
+
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+    def changed(self, lines: Lines) -> UserCode | None:
+        """The code with these lines."""
+        forward = edited(self.case.forward, lines, self.returned)
+        return None if forward is None else replace(self.code, forward=forward, backward=forward)
+
+    def proved(self, code: UserCode) -> bool:
+        """Whether it is the same function."""
+        try:
+            return bool(confirmed(_same_values(self.case, code.forward, code), Budget.of(PROOF), self.sizes))
+        except (SymbackpropError, NotImplementedError):
+            return False
+
+
 def _from_the_start(inputs: Inputs) -> Inputs:
     """The same inputs in the same order, whatever was drawn before."""
     sampler = Sampler(inputs.question, random.Random(SEED))
@@ -226,27 +277,29 @@ def _from_the_start(inputs: Inputs) -> Inputs:
 
 
 def _same_values(case: Case, forward: Callable[..., Any], code: UserCode) -> Case:
-    """The question whether another forward pass gives the same: w f has the slope f in w."""
+    """The question whether another forward pass gives the same: w f has the slope f in w, of each output f."""
     outputs = code.question.forward.outputs
-    if len(outputs) != 1 or WEIGHTS in case.shapes:
-        raise NotImplementedError("several outputs")
-    cached = "cache" in code.roles.values()
+    weights = [WEIGHTS + (f"_{k}" if k else "") for k in range(len(outputs))]
+    if not case.shapes.keys().isdisjoint(weights):
+        raise NotImplementedError("an input has the name of weights")
+
+    def returned(function: Callable[..., Any], inputs: Mapping[str, Any]) -> list[Any]:
+        given = {n: a for n, a in inputs.items() if n not in weights}
+        return listed(outputs_and_cache(function(**given), code.roles)[0])
 
     def weighted(**inputs: Any) -> Any:
-        w = inputs.pop(WEIGHTS)
-        result = case.forward(**inputs)
-        return w * (result[0] if cached else result)
+        found = tuple(inputs[w] * f for w, f in zip(weights, returned(case.forward, inputs), strict=True))
+        return found if len(found) > 1 else found[0]
 
     def slope(dout: Any, **inputs: Any) -> Any:
-        inputs.pop(WEIGHTS)
-        result = forward(**inputs)
-        return {WEIGHTS: dout * (result[0] if cached else result)}
+        upstream = dout if len(weights) > 1 else (dout,)
+        return {w: d * f for w, d, f in zip(weights, upstream, returned(forward, inputs), strict=True)}
 
-    names = [*case.shapes, WEIGHTS]
+    names = [*case.shapes, *weights]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     weighted.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in names])  # type: ignore[attr-defined]
     slope.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in ("dout", *names)])  # type: ignore[attr-defined]
-    shapes = {**case.shapes, WEIGHTS: tuple(to_text(n) for n in outputs[0].shape)}
+    shapes = dict(case.shapes) | {w: tuple(map(to_text, t.shape)) for w, t in zip(weights, outputs, strict=True)}
     return replace(case, forward=weighted, backward=slope, shapes=shapes)
 
 
@@ -391,4 +444,4 @@ def _axes_of(total: Expr, tensor: Tensor) -> tuple[int, ...]:
     return tuple(k for k, i in enumerate(total.indices) if i in indices)
 
 
-__all__ = ["changed_lines", "cure_of"]
+__all__ = ["changed_lines", "cure_of", "cure_of_forward"]

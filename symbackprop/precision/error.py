@@ -57,6 +57,8 @@ class Judge:
         free: the inputs whose entries may be off by a rounding error.
         dtype: float64 or float32.
         beside_largest: whether an entry may lose digits that are nothing beside the largest derivative.
+        jumps: whether what is computed may jump, as a number of a branch or a place does: then it is asked on both
+            sides, as far away as inputs may be off.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class Judge:
         dtype: np.dtype[np.floating],
         *,
         beside_largest: bool = False,
+        jumps: bool = False,
     ) -> None:
         self.beside_largest = beside_largest
+        self.steps = ((1, ROUNDINGS), *(((ROUNDINGS, 1), (-ROUNDINGS, 1)) if jumps else ()))
         self.values, self.free, self.name = values, free, dtype.name
         info = np.finfo(dtype)
         self.most, self.rounding = float(info.max), float(info.eps)
@@ -214,16 +218,19 @@ class Judge:
             return noise
         for tensor in self.free:
             for place in np.ndindex(*point.inputs[tensor].shape):
-                moved = point.inputs[tensor].copy()
-                moved[place] += self.rounding * (abs(moved[place]) or 1.0)
-                near = self._gradients(replace(point, inputs={**point.inputs, tensor: moved}), exact)
-                if near is None:
-                    continue
-                for k, loss in enumerate(losses):
-                    # a slope that is 0 may be so by symmetry, and its first change, too: those beside it are asked
-                    places = exact.gradients[loss.name] if abs(loss.exact) <= self.floor else [loss.place]
-                    gaps = (abs(near[loss.name][p].mid() - exact.gradients[loss.name][p].mid()) for p in places)
-                    noise[k] += ROUNDINGS * float(max(gaps))
+                largest = [0.0] * len(losses)
+                for step, times in self.steps:
+                    moved = point.inputs[tensor].copy()
+                    moved[place] += step * self.rounding * (abs(moved[place]) or 1.0)
+                    near = self._gradients(replace(point, inputs={**point.inputs, tensor: moved}), exact)
+                    if near is None:
+                        continue
+                    for k, loss in enumerate(losses):
+                        # a slope that is 0 may be so by symmetry, and its first change, too: those beside it are asked
+                        places = exact.gradients[loss.name] if abs(loss.exact) <= self.floor else [loss.place]
+                        gaps = (abs(near[loss.name][p].mid() - exact.gradients[loss.name][p].mid()) for p in places)
+                        largest[k] = max(largest[k], times * float(max(gaps)))
+                noise = [n + more for n, more in zip(noise, largest, strict=True)]
         return noise
 
     def _gradients(self, point: Point, exact: Exact) -> Mapping[str, Entries] | None:

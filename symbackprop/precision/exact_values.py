@@ -22,7 +22,7 @@ from symbackprop.evaluation.number_types import Missing, TooCloseError, Value, b
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Expr, Sum, Tensor, apply, close_sum, factors_of, multiply, open_binder
 from symbackprop.expression.functions import FUNCTIONS
-from symbackprop.expression.program import Equation, Program
+from symbackprop.expression.program import Equation, Program, unused
 
 BITS = (160, 1280, 5120)  # the second resolves 1 - s where 1 - s is the smallest number of float64
 ENOUGH = 2.0**-48  # relative width of an enclosure that tells how many digits a float64 has
@@ -53,12 +53,16 @@ class ExactValues:
 
     Args:
         question: forward and claim.
-        gradient: what was derived.
+        gradient: what was derived; None of a forward pass alone.
         least: errors up to this size count as none.
+
+    Attributes:
+        moved: the inputs whose zeros are approached where there is a limit.
     """
 
-    def __init__(self, question: Question, gradient: Gradient, least: float) -> None:
+    def __init__(self, question: Question, gradient: Gradient | None, least: float) -> None:
         self.question, self.gradient, self.least = question, gradient, least
+        self.moved = frozenset(t for t, _ in question.pairs.values())
         self._evaluators: dict[tuple[int, int], Evaluator] = {}
         self._bits = BITS[0]  # those that the last point needed
 
@@ -68,7 +72,8 @@ class ExactValues:
 
     @cached_property
     def _derived(self) -> dict[str, Tensor | None]:
-        return {name: self.gradient.cotangents.get(t) for name, (t, _) in self.question.pairs.items()}
+        gradient = self.gradient
+        return {name: gradient.cotangents.get(t) if gradient else None for name, (t, _) in self.question.pairs.items()}
 
     def at(self, point: Point, *, one_sided: bool = False) -> Exact | None:
         """The true values; None where there are none, or where they cannot be told.
@@ -128,7 +133,7 @@ class ExactValues:
 
     def agrees(self, point: Point, exact: Exact) -> bool:
         """False on a kink where the claim's convention is not that of the derivation: no error can be told there."""
-        if exact.limit:
+        if exact.limit or self.gradient is None:  # a value has no convention
             return True
         try:
             found = self._run(self.gradient.adjoint, point, BITS[1], None)
@@ -159,7 +164,7 @@ class ExactValues:
             if bits < BITS[-1]:
                 raise
             gradients = dict.fromkeys(self._claims)
-        if any(g is None for g in gradients.values()):
+        if any(g is None for g in gradients.values()) and self.gradient is not None:
             derived = self._run(self.gradient.adjoint, point, bits, shift)
             for name, entries in gradients.items():
                 tensor = self._derived[name]
@@ -196,13 +201,13 @@ class ExactValues:
 
     def _shifted(self, tensor: Tensor, entries: Array, shift: Callable[[int], Value]) -> Array:
         """The entries of a differentiated input with something else for its zeros."""
-        if tensor not in {t for t, _ in self.question.pairs.values()}:
+        if tensor not in self.moved:
             return entries
         return {p: shift(k) if v == 0 else v for k, (p, v) in enumerate(entries.items())}
 
     def _zeros(self, point: Point) -> bool:
         """Whether some differentiated input has a 0, which can be approached."""
-        return any((point.inputs[t] == 0).any() for t, _ in self.question.pairs.values() if t in point.inputs)
+        return any((point.inputs[t] == 0).any() for t in self.moved if t in point.inputs)
 
     def _limit(self, point: Point, one_sided: bool) -> Exact | None:
         """The limit as all zeros of differentiated inputs are approached from above, from below, and from both."""
@@ -221,6 +226,28 @@ class ExactValues:
                 return None
             found.append(value)
         return _cleaned(found[0])
+
+
+class OutputValues(ExactValues):
+    """The true values of a forward pass alone: its outputs in the place of gradients."""
+
+    def __init__(self, program: Program, least: float) -> None:
+        super().__init__(question_of_outputs(program), None, least)
+
+    def _with(self, point: Point, bits: int, shift: Callable[[int], Value] | None) -> Exact | None:
+        found = self._run(self.question.forward, point, bits, shift)
+        outputs = {name: _numbers(found[t]) for name, t in self._claims.items()}
+        if any(o is None for o in outputs.values()):
+            return None
+        return Exact((), {n: o for n, o in outputs.items() if o is not None}, shift is not None)
+
+
+def question_of_outputs(program: Program) -> Question:
+    """Whether each output is what the program says, by a name of its own: two may be one tensor."""
+    pairs: dict[str, tuple[Tensor, Tensor]] = {}
+    for tensor in program.outputs:
+        pairs[unused(tensor.name, pairs)] = tensor, tensor
+    return Question(program, program, pairs)
 
 
 def _magnitude(factor: Expr) -> Expr:

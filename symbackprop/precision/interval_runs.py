@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 
 from symbackprop.checking.sample_points import Sampler, Sizes
-from symbackprop.checking.user_run import handed, quietly, run
+from symbackprop.checking.user_run import quietly
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Tensor
-from symbackprop.frontends.numpy.traced import beside_inputs, outputs_and_cache
 from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.intervals import Interval, Machine, boxes
 from symbackprop.precision.ranges import Range
-from symbackprop.precision.user_results import UserCode, listed, named
+from symbackprop.precision.user_results import UserCode
 
 LARGEST_UPSTREAM = 1e4
 BOUNDED = {"onehot": (0.0, 1.0), "bern": (0.0, 1.0), "pm1": (-1.0, 1.0), "simplex": (0.0, 1.0)}
@@ -115,14 +114,10 @@ def _below_one(high: float, code: UserCode) -> float:
 
 def _results(code: UserCode, point: Point) -> list[Any] | None:
     """All that both functions return; None where intervals do not tell, or NumPy does not take them."""
-    inputs = code.question.forward.inputs
     with quietly():
         try:
-            outputs, cache = outputs_and_cache(run(code.forward, inputs, point), code.roles)
-            upstream = tuple(handed(t, point) for t in code.question.upstream)
-            others = beside_inputs(code.roles, upstream, cache)
-            returned = run(code.backward, inputs, point, **others)
-            return [*listed(outputs), *(named(returned, n, k) for k, n in enumerate(code.question.pairs))]
+            outputs, gradients = code.returned(point)
+            return [*outputs, *gradients.values()]
         except Exception:  # the user's code may raise anything
             return None
 

@@ -1,6 +1,7 @@
-"""The door: is a proved backward pass finite and accurate in floating point?
+"""The doors: is a proved backward pass, or a forward pass alone, finite and accurate in floating point?
 
-    precision_of(verdict, forward, backward, ranges, dtype, seconds)
+    precision_of(verdict, case, ranges, dtype, seconds)
+    precision_of_forward(program, case, sizes, ranges, dtype, seconds)
 
 First a directed search (`search`), then, of what was found, the expression to blame (`blame`) and a stable form that is
 proved equal (`cures`).
@@ -9,9 +10,9 @@ proved equal (`cures`).
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,21 +20,25 @@ from symbackprop.checking.check import Case
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.verdict import Precision, Verdict
 from symbackprop.errors import SymbackpropError
+from symbackprop.expression.build import Tensor
 from symbackprop.expression.nodes import collector_paused
+from symbackprop.expression.program import Program
 from symbackprop.frontends.numpy.time_limit import OutOfTime, within
 from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.blame import blamed
-from symbackprop.precision.cures import cure_of
+from symbackprop.precision.cures import Lines, cure_of, cure_of_forward
 from symbackprop.precision.error import Judge
-from symbackprop.precision.exact_values import ExactValues
+from symbackprop.precision.exact_values import ExactValues, OutputValues
 from symbackprop.precision.inputs import Inputs
 from symbackprop.precision.interval_runs import hazards, proved_finite
-from symbackprop.precision.ranges import ranges_of
+from symbackprop.precision.ranges import Range, ranges_of
 from symbackprop.precision.search import Found, Search, Searched, along, simpler
-from symbackprop.precision.user_results import UserCode
+from symbackprop.precision.user_results import ForwardCode, UserCode
 
 SEARCH = 1.0  # seconds of work for all of it, and a third of what the proof took
 FEARED, FOUND, SIMPLE = 0.1, 0.5, 0.65  # of it, by when hazards are told, the search ends, and the witness is simple
+LEAST = {"float64": 1e-300, "float32": 1e-40}  # errors up to this size count as none
+SEED = 3
 PROVING = 0.2  # seconds for the proof that all is finite
 PATIENCE = 20.0  # seconds on the wall for one of work: other programs run, too
 SHRINKING = 0.2
@@ -58,9 +63,69 @@ def precision_of(
     """
     if verdict.evidence is None or verdict.status != "PROVED":
         return Precision(None, dtype=dtype.name, reason=f"nothing is searched where the verdict is {verdict.status}")
+    gradient, question = verdict.evidence
+
+    def subject() -> _Subject:
+        values = ExactValues(question, gradient, LEAST[dtype.name])
+        code = UserCode(case.forward, case.backward, question, dtype)
+        sampler = Sampler(question, random.Random(SEED))
+        ranges = ranges_of(question.forward.inputs, sampler.kinds, stated)
+        return _Subject(code, values, sampler, ranges, lambda search, found: cure_of(verdict, code, case, search, found))
+
+    return _told(subject, dtype, seconds)
+
+
+@collector_paused()
+def precision_of_forward(
+    program: Program,
+    case: Case,
+    sizes: Mapping[str, int],
+    stated: Mapping[str, tuple[float, float]],
+    dtype: np.dtype[Any],
+    seconds: float,
+) -> Precision:
+    """What floating point makes of a forward pass alone: of all that it returns.
+
+    Args:
+        program: its equations.
+        case: the forward pass in the place of both.
+        sizes: those that are fixed.
+        stated: ranges of inputs, by name.
+        seconds: of work, for the search.
+    """
+
+    def subject() -> _Subject:
+        values = OutputValues(program, LEAST[dtype.name])
+        code = ForwardCode(case.forward, case.backward, values.question, dtype)
+        sampler = Sampler(values.question, random.Random(SEED))
+        ranges = ranges_of(program.inputs, sampler.kinds, stated)
+        values.moved = frozenset(ranges)
+        return _Subject(code, values, sampler, ranges, lambda search, found: cure_of_forward(code, case, search, found, sizes))
+
+    found = _told(subject, dtype, seconds)
+    return replace(found, name="", output=found.name if len(program.outputs) > 1 else "")
+
+
+class _Subject(NamedTuple):
+    """What is searched, and how a stable form of it is found."""
+
+    code: UserCode
+    values: ExactValues
+    sampler: Sampler
+    ranges: Mapping[Tensor, Range]
+    cure: Callable[[Search, Found], Lines | None]
+
+    def stable(self, search: Search, found: Found) -> str | None:
+        """The changed lines; None if none are known."""
+        lines = self.cure(search, found)
+        return "\n".join(lines.values()) if lines else None
+
+
+def _told(subject: Callable[[], _Subject], dtype: np.dtype[Any], seconds: float) -> Precision:
+    """What the search of a subject says, whatever the user's code does."""
     seen: list[Precision] = []
     try:
-        return within(PATIENCE * (seconds + CURES), lambda: _searched(verdict, case, stated, dtype, seconds, seen))
+        return within(PATIENCE * (seconds + CURES), lambda: _searched(subject(), seconds, seen))
     except OutOfTime:
         if seen:
             return seen[0]
@@ -74,24 +139,14 @@ def precision_of(
         return Precision(None, dtype=dtype.name, reason=reason)
 
 
-def _searched(
-    verdict: Verdict,
-    case: Case,
-    stated: Mapping[str, tuple[float, float]],
-    dtype: np.dtype[Any],
-    seconds: float,
-    seen: list[Precision],
-) -> Precision:
+def _searched(subject: _Subject, seconds: float, seen: list[Precision]) -> Precision:
     """Search, then blame and cure what was found, which is put into `seen` as soon as it is known."""
-    assert verdict.evidence is not None, "a proof has evidence"
-    gradient, question = verdict.evidence
     start = worked()
-    sampler = Sampler(question, random.Random(3))
-    ranges = ranges_of(question.forward.inputs, sampler.kinds, stated)
-    inputs = Inputs(question, sampler, ranges, dtype)
-    values = ExactValues(question, gradient, 1e-300 if dtype == np.float64 else 1e-40)
-    code = UserCode(case.forward, case.backward, question, dtype)
-    search = Search(code, inputs, values, Judge(values, tuple(ranges), dtype))
+    code, values, sampler, ranges, _ = subject
+    dtype = code.dtype
+    inputs = Inputs(code.question, sampler, ranges, dtype)
+    judge = Judge(values, tuple(ranges), dtype, jumps=isinstance(code, ForwardCode))
+    search = Search(code, inputs, values, judge)
     sizes = next(iter(sampler.size_choices()))
     feared = hazards(code, sampler, ranges, sizes, start + FEARED * seconds)
     first = [p for box in feared for p in inputs.inside(box, sizes)]
@@ -100,9 +155,10 @@ def _searched(
     if result.found is None:
         if not result.compared:
             why = result.complaint or NO_TRUTH
-            why = f"wherever it was tried, a true gradient is beyond {dtype.name}" if result.beyond else why
+            what = "value" if isinstance(code, ForwardCode) else "gradient"
+            why = f"wherever it was tried, a true {what} is beyond {dtype.name}" if result.beyond else why
             return Precision(None, dtype=dtype.name, reason=why, over=over)
-        better = _avoidable(verdict, code, case, search, result, over)
+        better = _avoidable(subject, search, result, over)
         if better is not None:
             return better
         finite = ", ".join(f"{s.name}={n}" for s, n in sizes.items()) or "the sizes are as given"
@@ -111,20 +167,17 @@ def _searched(
     found = simpler(search, result.found, start + SIMPLE * seconds)
     unsafe = _unsafe(code, found, result, search, over)
     seen.append(unsafe)
-    cure = cure_of(verdict, code, case, search, found)
-    return replace(unsafe, stable="\n".join(cure.values())) if cure else unsafe
+    return replace(unsafe, stable=subject.stable(search, found))
 
 
-def _avoidable(
-    verdict: Verdict, code: UserCode, case: Case, search: Search, result: Searched, over: str
-) -> Precision | None:
+def _avoidable(subject: _Subject, search: Search, result: Searched, over: str) -> Precision | None:
     """What rounding the inputs would lose as well, where a stable form does not lose it: 1 - x^2 near 1."""
     if not result.explained:
         return None
     worst = max(result.explained, key=lambda f: f.rank)
     found = simpler(search, worst, worked() + SHRINKING, explained=True)
-    cure = cure_of(verdict, code, case, search, found)
-    return replace(_unsafe(code, found, result, search, over), stable="\n".join(cure.values())) if cure else None
+    stable = subject.stable(search, found)
+    return replace(_unsafe(subject.code, found, result, search, over), stable=stable) if stable else None
 
 
 def _unsafe(code: UserCode, found: Found, result: Searched, search: Search, over: str) -> Precision:
@@ -153,9 +206,9 @@ def _unsafe(code: UserCode, found: Found, result: Searched, search: Search, over
     )
 
 
-def _over(ranges: Mapping[Any, Any]) -> str:
+def _over(ranges: Mapping[Tensor, Range]) -> str:
     """The ranges in words."""
     return ", ".join(f"{r.low:g} {'<' if r.open else '<='} {t.name} <= {r.high:g}" for t, r in ranges.items())
 
 
-__all__ = ["SEARCH", "precision_of"]
+__all__ = ["SEARCH", "precision_of", "precision_of_forward"]

@@ -242,7 +242,7 @@ class Search:
         return self.truths[key]
 
     def _exact(self, point: Point) -> Exact | None:
-        low = [r.low for t, r in self.inputs.ranges.items() if t in {p for p, _ in self.values.question.pairs.values()}]
+        low = [r.low for t, r in self.inputs.ranges.items() if t in self.values.moved]
         try:
             return self.values.at(point, one_sided=min(low, default=-1.0) >= 0)
         except (SymbackpropError, ArithmeticError):

@@ -1,6 +1,6 @@
 """The user's two functions, run by NumPy at a point in a dtype, and what NumPy reports meanwhile.
 
-Main name: `UserCode`.
+Main names: `UserCode`, and `ForwardCode` for a forward pass alone.
 """
 
 from __future__ import annotations
@@ -63,17 +63,29 @@ class UserCode:
         point = replace(point, inputs=given)
         with quietly():
             try:
-                result = run(self.forward, self.question.forward.inputs, point)
-                outputs, cache = outputs_and_cache(result, self.roles)
-                plain = tuple(np.asarray(v, dtype=np.float64) for v in listed(outputs))
-                upstream = tuple(handed(t, point) for t in self.question.upstream)
-                others = beside_inputs(self.roles, upstream, cache)
-                returned = run(self.backward, self.question.forward.inputs, point, **others)
-                gradients = {n: np.asarray(named(returned, n, k), dtype=np.float64)
-                             for k, n in enumerate(self.question.pairs)}  # fmt: skip
+                outputs, gradients = self.returned(point)
+                plain = tuple(np.asarray(v, dtype=np.float64) for v in outputs)
+                by_name = {n: np.asarray(v, dtype=np.float64) for n, v in gradients.items()}
             except Exception as error:  # the user's code may raise anything
                 return Computed((), {}, f"{type(error).__name__}: {error}")
-        return Computed(plain, gradients)
+        return Computed(plain, by_name)
+
+    def returned(self, point: Point) -> tuple[list[Any], dict[str, Any]]:
+        """Outputs and gradients as they come, whatever the entries of the inputs are; raises what the code raises."""
+        outputs, cache = outputs_and_cache(run(self.forward, self.question.forward.inputs, point), self.roles)
+        upstream = tuple(handed(t, point) for t in self.question.upstream)
+        others = beside_inputs(self.roles, upstream, cache)
+        returned = run(self.backward, self.question.forward.inputs, point, **others)
+        return listed(outputs), {n: named(returned, n, k) for k, n in enumerate(self.question.pairs)}
+
+
+class ForwardCode(UserCode):
+    """A forward pass alone: its outputs stand in the place of gradients, since all of their digits are asked for."""
+
+    def returned(self, point: Point) -> tuple[list[Any], dict[str, Any]]:
+        """The outputs, by the names that the question gives them."""
+        outputs = listed(run(self.forward, self.question.forward.inputs, point))
+        return [], dict(zip(self.question.pairs, outputs, strict=True))
 
 
 def listed(result: Any) -> list[Any]:
