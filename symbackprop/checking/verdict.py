@@ -19,7 +19,7 @@ from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.question import Question
 from symbackprop.expression.build import Expr, Tensor, entries_once
 from symbackprop.expression.program import Program
-from symbackprop.expression.shown import Shown, enumerated, in_a_line, saved
+from symbackprop.expression.shown import Shown, enumerated, in_a_line, row, saved
 from symbackprop.proofs.theorem import Status
 from symbackprop.rendering.text import to_text
 
@@ -283,24 +283,24 @@ class Verdict(Shown):
 
     def __str__(self) -> str:
         lines = [f"{self.status}  {self.subject}" + (f"   ({self.scope})" if self.scope else "")]
-        lines += _row("unjudged", f"no gradient was returned of {enumerated(self.unjudged)}" if self.unjudged else "")
-        lines += _row("claimed", self.claimed)
+        lines += row("unjudged", f"no gradient was returned of {enumerated(self.unjudged)}" if self.unjudged else "")
+        lines += row("claimed", self.claimed)
         if self.status != "PROVED":
-            lines += _row("derived", self.derived)
+            lines += row("derived", self.derived)
         for condition in self.conditions:
-            lines += _row("if", condition)
+            lines += row("if", condition)
         if self.counterexample is not None:
             lines += _numbers(self.counterexample)
-        lines += _row("wrong", enumerated(self.wrong) if len(self.wrong) > 1 else "")
-        lines += _row("diagnosis", self.diagnosis)
+        lines += row("wrong", enumerated(self.wrong) if len(self.wrong) > 1 else "")
+        lines += row("diagnosis", self.diagnosis)
         proved = f"proved, {self.cure_scope}" if self.cure_scope else "proved"
-        lines += _row("right", f"{self.cure}   ({proved})" if self.cure else "")
+        lines += row("right", f"{self.cure}   ({proved})" if self.cure else "")
         for line in self.cured:
-            lines += _row("as code", f"line {line.number}:  {line.code}" if line.code else "")
-        lines += _row("because", self.reason)
-        lines += _row("precision", self.precision.text if self.precision is not None else "")
+            lines += row("as code", f"line {line.number}:  {line.code}" if line.code else "")
+        lines += row("because", self.reason)
+        lines += row("precision", self.precision.text if self.precision is not None else "")
         for note in self.notes:
-            lines += _row("note", _cut(note))
+            lines += row("note", _cut(note))
         return "\n".join(lines)
 
 
@@ -319,14 +319,6 @@ def _cut(note: str) -> str:
     return f"{head}, ... (Verdict.notes has all of it)"
 
 
-def _row(label: str, text: str) -> list[str]:
-    """A labelled line; further lines of the text are indented under the first."""
-    if not text:
-        return []
-    first, *rest = text.split("\n")
-    return [f"  {label:<10} {first}", *(" " * 13 + line for line in rest)]
-
-
 def _numbers(found: Counterexample) -> list[str]:
     """The counterexample: where, and both values side by side."""
     sizes = ", ".join(f"{name}={size}" for name, size in found.sizes.items())
@@ -339,7 +331,7 @@ def _numbers(found: Counterexample) -> list[str]:
     entry = found.entry
     place = f"{entry.name}[{','.join(str(i + 1) for i in entry.index)}]" if entry.index else entry.name
     digits = _digits(entry.claimed, entry.correct)
-    lines = _row("example", ", ".join([sizes, *values]) if sizes else ", ".join(values))
+    lines = row("example", ", ".join([sizes, *values]) if sizes else ", ".join(values))
     lines.append(f"             {place}:  claimed {entry.claimed:.{digits}g}    correct {entry.correct:.{digits}g}")
     if entry.claimed == entry.correct:
         how = "interval arithmetic proves it, float64 does not show it"

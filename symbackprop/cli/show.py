@@ -16,9 +16,11 @@ import typer
 from rich.markup import escape
 
 from symbackprop.errors import DataError, MalformedError
+from symbackprop.expression.shown import row
 
 if TYPE_CHECKING:
     from symbackprop.checking.verdict import Verdict
+    from symbackprop.expression.program import Program
 
 COLOURS = {"PROVED": "green", "REFUTED": "red", "UNDECIDED": "yellow", "MALFORMED": "magenta",
            "SURROGATE": "cyan"}  # fmt: skip
@@ -57,28 +59,39 @@ def check_documents(output: Sequence[Path], claims: int) -> None:
     check_writable(*output)
 
 
-def finish(verdicts: Sequence[Verdict], *, output: Sequence[Path], as_json: bool) -> NoReturn:
+def finish(
+    verdicts: Sequence[Verdict], *, output: Sequence[Path], as_json: bool, alone: Sequence[Program] = ()
+) -> NoReturn:
     """Print verdicts, the four counts last, and exit: status 0 only if all are PROVED.
 
     Args:
         output: documents to write: any number for one verdict, or one for each.
+        alone: forward passes without a verdict, with what floating point makes of them: status 0 only if nothing was
+            found.
     """
     counts = {status: sum(v.status == status for v in verdicts) for status in COLOURS}
     if not counts["SURROGATE"]:
         del counts["SURROGATE"]  # nobody declared one
-    worst = next(status for status in GRAVITY if counts.get(status))
+    worst = next((status for status in GRAVITY if counts.get(status)), None)
     if as_json:
         _save(verdicts, output)
         files = {"files": [str(path) for path in output]} if output else {}
-        print_json({"status": worst, "counts": counts, "verdicts": [v.to_dict() for v in verdicts]} | files)
+        searched = [{"subject": p.name, "precision": p.precision.to_dict()} for p in alone]
+        forwards = {"forwards": searched} if searched else {}
+        print_json({"status": worst, "counts": counts, "verdicts": [v.to_dict() for v in verdicts]} | forwards | files)
     else:
         for verdict in verdicts:
             typer.echo(coloured(str(verdict)))
+        for program in alone:
+            inputs, outputs = (", ".join(t.name for t in some) for some in (program.inputs, program.outputs))
+            typer.echo(f"{program.name}: {inputs} -> {outputs}   (no backward)")
+            typer.echo("\n".join(row("precision", program.precision.text)))
         _save(verdicts, output)  # after the verdicts are told, so that a file that cannot be written loses none
         for path in output:
             typer.echo(f"wrote {path}")
-        typer.echo(", ".join(f"{number} {status.lower()}" for status, number in counts.items()))
-    raise typer.Exit(0 if worst == "PROVED" else 1)
+        if verdicts:
+            typer.echo(", ".join(f"{number} {status.lower()}" for status, number in counts.items()))
+    raise typer.Exit(0 if worst in ("PROVED", None) and all(p.precision.safe for p in alone) else 1)
 
 
 def interrupted(verdicts: Sequence[Verdict], told: str) -> NoReturn:

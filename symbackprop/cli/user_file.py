@@ -1,7 +1,8 @@
 """The user's own file for `check`: run as a module, then its forward, backward, SHAPES, ASSUME, WHERE, FIXED and
 RANGES are taken; a FUNCTION (a torch.autograd.Function, a jax.custom_vjp function) stands for forward and backward.
 
-Main name: `read_user_file`. What it prints goes to standard error, so that --json stays clean.
+Main name: `read_user_file`. A forward alone will do where floating point is all that is asked about. What the file
+prints goes to standard error, so that --json stays clean.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from typing import Any
 from symbackprop.errors import DataError, MalformedError
 
 
-def read_user_file(path: Path) -> dict[str, Any]:
+def read_user_file(path: Path, *, alone: bool = False) -> dict[str, Any]:
     """The arguments of `check` that a file names.
+
+    Args:
+        alone: whether a file without a backward will do: then "backward" is not among them.
 
     Raises:
         DataError: no such file, or it fails when it runs; says in which line.
@@ -26,6 +30,8 @@ def read_user_file(path: Path) -> dict[str, Any]:
     """
     module = _run(path)
     names = ("FUNCTION",) if hasattr(module, "FUNCTION") else ("forward", "backward")
+    if alone and names[-1] == "backward" and not hasattr(module, "backward"):
+        names = ("forward",)
     missing = [name for name in (*names, "SHAPES") if not hasattr(module, name)]
     if missing:
         defined = [name for name in vars(module) if not name.startswith("_")]
@@ -38,7 +44,7 @@ def read_user_file(path: Path) -> dict[str, Any]:
     subjects = [getattr(module, name) for name in names]
     case = {
         "forward": subjects[0],
-        "backward": subjects[1] if len(subjects) > 1 else None,
+        **({} if names == ("forward",) else {"backward": subjects[1] if len(subjects) > 1 else None}),
         "shapes": module.SHAPES,
         "assume": getattr(module, "ASSUME", None),
         "where": getattr(module, "WHERE", None),

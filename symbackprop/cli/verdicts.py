@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ from symbackprop.errors import MalformedError
 
 if TYPE_CHECKING:
     from symbackprop.checking.verdict import Verdict
+    from symbackprop.expression.program import Program
 
 HANDOUT = "A handout"
 FLOATS = "Floating point"
@@ -167,7 +169,8 @@ def check(
     This runs FILE, as python or pytest would: use it on code that you trust. FILE defines forward(**inputs),
     backward(dout, **inputs), which returns {name: gradient}, and SHAPES = {"x": ("N", "D"), ...}; where needed
     ASSUME = {"y": "labels:C"}, WHERE = "N >= 2", FIXED = {"eps": 1e-6} and RANGES = {"x": (-100, 100)}. FUNCTION, a
-    torch.autograd.Function or a jax.custom_vjp function, stands for both.
+    torch.autograd.Function or a jax.custom_vjp function, stands for both. With --precision a file may have a forward
+    alone: exit status 0 only if nothing was found in it.
 
     Examples:
       symbackprop check layernorm.py
@@ -181,19 +184,27 @@ def check(
             f"a certificate is a .sbp or a .v file, not {certificate.name}", help="--certificate proof.sbp"
         )
     check_documents(documents, len(files))
-    cases = [read_user_file(path) for path in files]
     limit: dict[str, Any] = {} if seconds is None else {"seconds": seconds}
     stated = dict(map(_range, ranges or []))
     floats: dict[str, Any] = {"precision": precision or bool(stated), "dtype": dtype}
+    cases = [read_user_file(path, alone=floats["precision"]) for path in files]
     verdicts: list[Verdict] = []
+    alone: list[Program] = []
+    for path, case in zip(files, cases, strict=True):
+        if documents and "backward" not in case:
+            raise MalformedError("documents are written of verdicts, and the file has no backward", where=str(path))
     try:
         with CheckBar() as bar:
             for case in cases:
-                own = {**case, **floats, "ranges": {**(case["ranges"] or {}), **stated} or None}
-                verdicts.append(api.check(**own, **limit, complete=complete, observer=bar))
+                own = {**case, **floats, "ranges": {**(case["ranges"] or {}), **stated} or None, **limit}
+                if "backward" in own:
+                    verdicts.append(api.check(**own, complete=complete, observer=bar))
+                    continue
+                forward, fixed = own.pop("forward"), own.pop("fixed") or {}
+                alone.append(api.trace(functools.partial(forward, **fixed) if fixed else forward, **own))
     except KeyboardInterrupt as stop:
         interrupted(verdicts, str(stop))
-    finish(verdicts, output=documents, as_json=as_json)
+    finish(verdicts, output=documents, as_json=as_json, alone=alone)
 
 
 def _range(text: str) -> tuple[str, tuple[float, float]]:

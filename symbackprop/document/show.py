@@ -26,7 +26,7 @@ from symbackprop.document.verdict_document import verdict_document
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Expr
 from symbackprop.expression.program import Equation, Program
-from symbackprop.expression.shown import in_a_line, register
+from symbackprop.expression.shown import in_a_line, register, row
 from symbackprop.files import write_file
 from symbackprop.frontends.network import Network
 from symbackprop.proofs.program import short_backward
@@ -57,7 +57,9 @@ def _program_latex(program: Program) -> str:
 
 
 def _program_html(program: Program) -> str:
-    return in_notebook("".join(equality_mathml(e.left, e.value, _notation(program)) for e in program.equations))
+    equations = [equality_mathml(e.left, e.value, _notation(program)) for e in program.equations]
+    found = [] if program.precision is None else [f"<p>In floating point: {escape(program.precision.text)}</p>"]
+    return in_notebook("".join([*equations, *found]))
 
 
 def _derivation_latex(derivation: Derivation) -> str:
@@ -160,8 +162,10 @@ def _equation_text(equation: Equation) -> str:
 
 
 def _program_text(program: Program) -> str:
-    """What goes in and out, and every equation."""
-    return "\n".join([_program_brief(program), *(f"  {_equation_text(e)}" for e in program.equations)])
+    """What goes in and out, every equation, and what floating point makes of it, where that was asked."""
+    equations = [f"  {_equation_text(e)}" for e in program.equations]
+    found = row("precision", "" if program.precision is None else program.precision.text)
+    return "\n".join([_program_brief(program), *equations, *found])
 
 
 def _program_brief(program: Program) -> str:

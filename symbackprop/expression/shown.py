@@ -4,7 +4,7 @@
     register(Program, html=program_html, latex=...)        # above, in document/show
 
 The printers load when something is shown for the first time. Main names: `Shown`, `register`, `saved`,
-`in_a_line`.
+`in_a_line`, `row`.
 """
 
 from __future__ import annotations
@@ -109,6 +109,19 @@ def _runs(family: list[tuple[int, str]]) -> Iterator[str]:
     for _, run in itertools.groupby(enumerate(family), key=lambda pair: pair[1][0] - pair[0]):
         found = [name for _, (_, name) in run]
         yield from [f"{found[0]} to {found[-1]}"] if len(found) > 2 else found
+
+
+def row(label: str, text: str) -> list[str]:
+    """A labelled line; further lines of the text are indented under the first.
+
+    Example:
+        >>> row("if", "m > 0")
+        ['  if         m > 0']
+    """
+    if not text:
+        return []
+    first, *rest = text.split("\n")
+    return [f"  {label:<10} {first}", *(" " * 13 + line for line in rest)]
 
 
 def saved(thing: Shown, path: str | Path, **options: Any) -> Path:

@@ -78,7 +78,7 @@ def cure_of(verdict: Verdict, code: UserCode, case: Case, search: Search, found:
 
 
 def cure_of_forward(
-    code: ForwardCode, case: Case, search: Search, found: Found, sizes: Mapping[str, int]
+    code: ForwardCode, case: Case, sizes: Mapping[str, int], search: Search, found: Found
 ) -> Lines | None:
     """The same of a forward pass alone.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,7 +71,7 @@ def precision_of(
         code = UserCode(case.forward, case.backward, question, dtype)
         sampler = Sampler(question, random.Random(SEED))
         ranges = ranges_of(question.forward.inputs, sampler.kinds, stated)
-        return _Subject(code, values, sampler, ranges, lambda search, found: cure_of(verdict, code, case, search, found))
+        return _Subject(code, values, sampler, ranges, partial(cure_of, verdict, code, case))
 
     return _told(subject, dtype, seconds)
 
@@ -100,7 +101,7 @@ def precision_of_forward(
         sampler = Sampler(values.question, random.Random(SEED))
         ranges = ranges_of(program.inputs, sampler.kinds, stated)
         values.moved = frozenset(ranges)
-        return _Subject(code, values, sampler, ranges, lambda search, found: cure_of_forward(code, case, search, found, sizes))
+        return _Subject(code, values, sampler, ranges, partial(cure_of_forward, code, case, sizes))
 
     found = _told(subject, dtype, seconds)
     return replace(found, name="", output=found.name if len(program.outputs) > 1 else "")

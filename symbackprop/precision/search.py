@@ -113,7 +113,7 @@ class Search:
             self._at_sizes(itertools.chain(feared, self.inputs.points(sizes)), end, result)
         if not result.lost:
             self._nearby(end, result)
-        if not result.lost and climbing:
+        if not result.lost and climbing and self.inputs.ranges:
             result.most = None
             self._climb(choices[0], worked() + climbing, result)
         if result.lost:
