@@ -4,6 +4,6 @@ In: a proved verdict and the user's two functions, or a traced forward alone; ra
 `checking.verdict.Precision`: the worst input that was seen, the expression that loses the digits, and a stable form
 that is proved equal.
 
-Doors: `precision_of` and `precision_of_forward` in `safety`. Read first: `exact_values`, `search`, then
+Door: `precision_of` and `precision_of_forward` in `safety`. Read first: `exact_values`, `search`, then
 `interval_runs`, `blame` and `cures`.
 """

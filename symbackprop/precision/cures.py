@@ -14,6 +14,7 @@ import random
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from symbackprop.checking.budget import Budget
@@ -36,6 +37,8 @@ from symbackprop.expression.build import (
 from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.expression.recurrence import recurrent
 from symbackprop.frontends.numpy.traced import outputs_and_cache
+from symbackprop.frontends.numpy.tracer import name_of
+from symbackprop.frontends.passes import Pass, framework_of
 from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.inputs import Inputs
 from symbackprop.precision.line_code import line_of
@@ -45,6 +48,7 @@ from symbackprop.proofs.stable_forms import (
     Context,
     divided_twice,
     exponential,
+    joined_log_sum,
     same_choice,
     squares_below,
     stable,
@@ -287,20 +291,25 @@ def _same_values(case: Case, forward: Callable[..., Any], code: UserCode) -> Cas
         given = {n: a for n, a in inputs.items() if n not in weights}
         return listed(outputs_and_cache(function(**given), code.roles)[0])
 
-    def weighted(**inputs: Any) -> Any:
-        found = tuple(inputs[w] * f for w, f in zip(weights, returned(case.forward, inputs), strict=True))
+    def weighted(function: Callable[..., Any], **inputs: Any) -> Any:
+        found = tuple(inputs[w] * f for w, f in zip(weights, returned(function, inputs), strict=True))
         return found if len(found) > 1 else found[0]
 
-    def slope(dout: Any, **inputs: Any) -> Any:
+    def slope(function: Callable[..., Any], dout: Any, **inputs: Any) -> Any:
         upstream = dout if len(weights) > 1 else (dout,)
-        return {w: d * f for w, d, f in zip(weights, upstream, returned(forward, inputs), strict=True)}
+        return {w: d * f for w, d, f in zip(weights, upstream, returned(function, inputs), strict=True)}
+
+    def around(run: Callable[..., Any], function: Callable[..., Any], names: Sequence[str]) -> Pass:
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        signature = inspect.Signature([inspect.Parameter(n, kind) for n in names])
+        name, framework = name_of(function), framework_of(function)
+        rebuilt = lambda overlay: partial(run, overlay.patch(function))  # noqa: E731
+        return Pass(function, name, signature, partial(run, function), rebuilt, framework)
 
     names = [*case.shapes, *weights]
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    weighted.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in names])  # type: ignore[attr-defined]
-    slope.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in ("dout", *names)])  # type: ignore[attr-defined]
+    before, after = around(weighted, case.forward, names), around(slope, forward, ["dout", *names])
     shapes = dict(case.shapes) | {w: tuple(map(to_text, t.shape)) for w, t in zip(weights, outputs, strict=True)}
-    return replace(case, forward=weighted, backward=slope, shapes=shapes)
+    return replace(case, forward=before, backward=after, shapes=shapes)
 
 
 def _outputs_lost(search: Search, point: Any) -> bool:
@@ -390,6 +399,8 @@ def _forms(before: Expr, equation: Equation, backward: Program, context: Context
     if opened is not before:
         for form in (stable(opened, context), *(stable(q, context) for q in quotients(opened))):
             yield _with_names(form, entries)
+    for form in (before, stable(before, context)):
+        yield stable(form, context, rows=(joined_log_sum,))
     yield stable(before, context, rows=(divided_twice,))
     yield stable(before, context, rows=(squares_below, divided_twice))
 

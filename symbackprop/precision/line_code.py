@@ -28,7 +28,7 @@ from symbackprop.expression.build import (
     nodes_once,
     open_binder,
 )
-from symbackprop.expression.functions import EXP
+from symbackprop.expression.functions import EXP, LOG
 from symbackprop.expression.program import Equation
 
 NAMES = {
@@ -123,6 +123,8 @@ class _Writer:
                 return f"np.logaddexp(0, {self.text(argument, frame, SUM)})", ATOM
             case Apply(function, arguments) if function.name == "hypot":
                 return f"np.hypot({', '.join(self.text(a, frame, SUM) for a in arguments)})", ATOM
+            case Apply(function, (Sum() as total,)) if function is LOG and _of_exponentials(total):
+                return self.reduced(total, frame, "logaddexp")
             case Apply(function, (argument,)) if function.name in NAMES:
                 return f"{NAMES[function.name]}({self.text(argument, frame, SUM)})", ATOM
         raise NotWritten
@@ -173,8 +175,15 @@ class _Writer:
         return f"{self.text(base, frame, ATOM)}**{self.text(exponent, frame, ATOM)}", POWER
 
     def reduced(self, expr: Sum | Extremum, frame: Sequence[Index], method: str) -> tuple[str, int]:
-        """A sum or an extremum along an axis: in the place of an index that is not in it, or along one more."""
+        """A sum or an extremum along an axis: in the place of an index that is not in it, or along one more.
+
+        Args:
+            method: of arrays; or "logaddexp" for the logarithm of a sum of exponentials.
+        """
         index, body = open_binder(expr)
+        if method == "logaddexp":
+            assert isinstance(body, Apply), "an exponential"
+            body = body.arguments[0]
         free = free_indices(body)
         if index not in free:
             raise NotWritten
@@ -187,10 +196,12 @@ class _Writer:
         if places:
             place = places[-1]
             inner = [*frame[:place], index, *frame[place + 1 :]]
-            text = self.text(body, inner, ATOM)
-            return f"{text}.{method}(axis={place - len(frame)}, keepdims=True)", ATOM
-        text = self.text(body, [*frame, index], ATOM)
-        return f"{text}.{method}(axis=-1)", ATOM
+            axis = f"axis={place - len(frame)}, keepdims=True"
+        else:
+            inner, axis = [*frame, index], "axis=-1"
+        if method == "logaddexp":
+            return f"np.logaddexp.reduce({self.text(body, inner, SUM)}, {axis})", ATOM
+        return f"{self.text(body, inner, ATOM)}.{method}({axis})", ATOM
 
     def matrix_product(self, index: Index, body: Expr, frame: Sequence[Index]) -> str:
         """x @ w where a sum over a product of two matrices is one; "" elsewhere."""
@@ -253,6 +264,14 @@ def _number(value: Fraction) -> tuple[str, int]:
     if Fraction(repr(float(value))) == value:
         return repr(float(value)), ATOM if value >= 0 else SUM
     return f"{value.numerator} / {value.denominator}", PRODUCT if value >= 0 else SUM
+
+
+def _of_exponentials(total: Sum) -> bool:
+    """Whether a sum is one of exponentials as they are: where the largest is subtracted, they are added up plainly."""
+    body = open_binder(total)[1]
+    return (
+        isinstance(body, Apply) and body.function is EXP and not any(isinstance(n, Extremum) for n in nodes_once(body))
+    )
 
 
 def _is_negative(term: Expr) -> bool:

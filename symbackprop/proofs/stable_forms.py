@@ -85,7 +85,7 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.expression.functions import COS, EXP, FUNCTIONS, LOG, SIN
-from symbackprop.expression.program import Assumption, Equation
+from symbackprop.expression.program import PART, Assumption, Equation
 from symbackprop.proofs.stable_functions import EXPM1, HYPOT, LOG1P
 
 HALF = number(Fraction(1, 2))
@@ -846,6 +846,71 @@ def log_sum_exp(expr: Expr, context: Context) -> Expr | None:
     return add(largest, apply(LOG, shifted_sum(*found, largest)))
 
 
+def joined_log_sum(expr: Expr, context: Context) -> Expr | None:
+    """log(sum of exp(z[c])) + r as log(sum of exp(z[c] + r)): what cancels does so before the logarithm is taken.
+
+    It is for code that adds up by logaddexp, which needs no largest z and keeps the digits of what is near 0.
+    """
+    if not isinstance(expr, Add):
+        return None
+    terms = [t for term in expr.terms for t in _with_log_sums(term, context)]
+    for k, term in enumerate(terms):
+        found = _log_sum_of(term, context)
+        if found is None:
+            continue
+        sign, indices, exponent = found
+        rest = [t if sign > 0 else negate(t) for j, t in enumerate(terms) if j != k]
+        shown = [_without_parts(t, context) for t in (exponent, *rest)]
+        total = apply(EXP, _gathered(add(*(t for term in shown for t in _each(term)))))
+        for index in reversed(indices):
+            total = close_sum(index, total)
+        return apply(LOG, total) if sign > 0 else negate(apply(LOG, total))
+    return None
+
+
+def _without_parts(expr: Expr, context: Context) -> Expr:
+    """What stands there for the parts of lines that have no name in the code."""
+
+    def value(node: Expr) -> Expr | None:
+        equation = context.equations.get(node.tensor) if isinstance(node, Entry) else None
+        if equation is None or not isinstance(node, Entry) or not equation.note.startswith(PART):
+            return None
+        return _without_parts(equation.at(node.indices), context)
+
+    return rewrite(expr, value)
+
+
+def _each(term: Expr) -> tuple[Expr, ...]:
+    """The terms of a sum, or of the opposite of one."""
+    inner = negate(term)
+    return tuple(map(negate, inner.terms)) if isinstance(inner, Add) else _flat(term)
+
+
+def _with_log_sums(term: Expr, context: Context) -> tuple[Expr, ...]:
+    """A term, or the terms of the sum that it stands for, if one of these is the logarithm of a sum of exponentials."""
+    positive = [f for f in factors_of(term) if f is not MINUS_ONE]
+    opened = context.opened(positive[0]) if len(positive) == 1 else term
+    terms = _flat(opened)
+    if not any(_log_sum_of(t, context) for t in terms):
+        return (term,)
+    return terms if positive[0] is term else tuple(map(negate, terms))
+
+
+def _log_sum_of(term: Expr, context: Context) -> tuple[int, list[Index], Expr] | None:
+    """(1, k, z) of log(sum of exp(z) over k), (-1, k, z) of its opposite."""
+    positive = [f for f in factors_of(term) if f is not MINUS_ONE]
+    one = positive[0] if len(positive) == 1 else term
+    if not (isinstance(one, Apply) and one.function is LOG):
+        return None
+    total, indices = context.opened(one.arguments[0]), list[Index]()
+    while isinstance(total, Sum):
+        index, total = open_binder(total)
+        total = context.opened(total)
+        indices.append(index)
+    exponent = exponent_of(total, context)
+    return None if exponent is None or not indices else (1 if one is term else -1, indices, exponent)
+
+
 def _is_shifted(exponent: Expr, context: Context) -> bool:
     """Whether a largest value is subtracted already."""
     opened = context.opened(exponent)
@@ -1297,6 +1362,7 @@ __all__ = [
     "along",
     "cancelled",
     "divided_twice",
+    "joined_log_sum",
     "masks_of",
     "same_choice",
     "softplus",

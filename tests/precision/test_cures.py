@@ -288,7 +288,7 @@ CURED = [
     (shares, shares_in_place, ROWS, {}, "g = p * (p[:, None, :] *"),
     (harmonic, harmonic_slope, AB, POS, "(b / (a + b))**2"),
     (bin_of_logistic, bin_slope, X, {}, "np.expm1(-1)"),
-    (log_total, log_total_slope, ROWS, {}, "return z.max(axis=-1) + np.log("),
+    (log_total, log_total_slope, ROWS, {}, "return np.logaddexp.reduce(z, axis=-1)"),
     (spread, spread_slope, ROWS, {}, "((z - m[:, None])**2).sum(axis=-1)"),
     (asinh, asinh_slope, X, {}, "dx = dout / r"),
     (elu, elu_slope, X, {}, "dx = dout * np.where(x > 0, 1, 1.5 * np.exp(x))"),

@@ -46,6 +46,26 @@ def logistic_cost(z, y):
     return -(y * np.log(s) + (1 - y) * np.log(1 - s)).mean()
 
 
+def cross_entropy(z, y):
+    """A cost near 0 is lost where the largest z was subtracted from the logarithm of a sum."""
+    m = z.max(axis=1)
+    total = m + np.log(np.exp(z - m[:, None]).sum(axis=1))
+    return (total - z[np.arange(len(y)), y]).mean()
+
+
+def cross_entropy_of_softmax(z, y):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    p = e / e.sum(axis=1, keepdims=True)
+    return -np.log(p[np.arange(len(y)), y]).mean()
+
+
+def log_softmax(z):
+    s = z - z.max(axis=1, keepdims=True)
+    return s - np.log(np.exp(s).sum(axis=1, keepdims=True))
+
+
+AT_LABELS = "np.logaddexp.reduce(z - z[np.arange(z.shape[0])[:, None], y[:, None]], axis=-1)"
+WITH_LABELS = {**ROWS, "y": ("N",)}
 POSITIVE = {"assume": {"a": "pos", "b": "pos", "c": "pos"}}
 UNSAFE = [
     (softplus, X, {}, "np.log(1 + np.exp(x))", "return np.logaddexp(0, x)"),
@@ -54,6 +74,9 @@ UNSAFE = [
     (root, {n: ("N",) for n in "abc"}, POSITIVE, "-b + np.sqrt(b * b + 4 * a * c)", "2 * c / (b + np.sqrt("),
     (gelu, X, {}, "1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))", "x / (1 + np.exp(-2"),
     (logistic_cost, {"z": ("N",), "y": ("N",)}, {"assume": {"y": "bern"}}, "np.log(s)", "np.logaddexp(0, -z)"),
+    (cross_entropy, WITH_LABELS, LABELS, "np.log(np.exp(z - m[:, None]).sum(axis=1))", AT_LABELS),
+    (cross_entropy_of_softmax, WITH_LABELS, LABELS, "np.log(p[np.arange(len(y)), y])", AT_LABELS),
+    (log_softmax, ROWS, {}, "np.log(np.exp(s)", "return -np.logaddexp.reduce(s[:, None, :] - s[:, :, None], axis=-1)"),
     (distances, {"x": ("N", "D"), "y": ("M", "D")}, {"dtype": "float32"}, "", "((x[:, None, :] - y)**2).sum(axis=-1)"),
 ]
 
