@@ -699,3 +699,10 @@ class Depthwise(torch.autograd.Function):
 def test_a_depthwise_convolution_is_proved_for_any_number_of_channels():
     verdict = sb.check(Depthwise, shapes={"x": ("N", "C", "L"), "w": ("C", 1, 3)})
     assert (verdict.status, verdict.scope) == ("PROVED", "all sizes of N, C, L, the others as given")
+
+
+def test_a_module_is_searched_for_what_floating_point_loses():
+    found = sb.trace(lambda x: torch.log(1 + torch.exp(x)), {"x": ("N",)}, precision=True).precision
+    assert (found.safe, found.worst) == (False, float("inf"))
+    module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Softmax(dim=1))
+    assert sb.trace(module, {"input": ("N", 2)}, precision=True).precision.safe is True

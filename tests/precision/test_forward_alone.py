@@ -143,6 +143,18 @@ def test_no_false_alarm(forward, shapes, options):
     assert found.points > 20
 
 
+def test_a_branch_that_rounded_inputs_would_not_take_is_no_fault():
+    """a b + c is 2^-54 there, and 0 in float64, as for an a that is smaller by a rounding error."""
+
+    def branch(a, b, c):
+        return np.where(a * b + c > 0, 1.0, 0.5)
+
+    near, product = 1 + 2.0**-27, 1 + 2.0**-26
+    ranges = {"a": (near, near), "b": (near, near), "c": (-product, -product)}
+    assert branch(near, near, -product) == 0.5
+    assert precision(branch, dict.fromkeys("abc", ("N",)), ranges=ranges).safe is True
+
+
 def test_of_several_outputs_the_lost_one_is_named():
     def both(x):
         s = 1 / (1 + np.exp(-x))
