@@ -26,7 +26,7 @@ from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.calls import destination, with_calls
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Diagnosis, Refuted, diagnoses
-from symbackprop.checking.diagnosis.rare_branches import without_rare_branches
+from symbackprop.checking.diagnosis.rare_branches import RareBranch, rare_branches, without
 from symbackprop.checking.diagnosis.search import SYMMETRIC_PART
 from symbackprop.checking.diagnosis.skipped_lines import skipped_lines
 from symbackprop.checking.domains import conditions_of
@@ -83,7 +83,7 @@ from symbackprop.expression.build import (
     number,
 )
 from symbackprop.expression.program import Equation, unused
-from symbackprop.expression.recurrence import Recurrence
+from symbackprop.expression.recurrence import Recurrence, in_order
 from symbackprop.expression.shown import enumerated
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.time_limit import OutOfTime, alarm
@@ -99,6 +99,7 @@ DISAGREES = "internal error: the proof and the numbers disagree; please report t
 BESIDE_BRANCHES = 20  # points beside thresholds, after those on them
 BESIDE_TIES = 12  # points at which entries may always be equal that a largest one is taken of
 MOST_SUSPICIOUS = 3  # points
+MOST_RARE = 4  # branches of which each is asked about by itself
 MAXIMUM_WRITTEN = 40  # characters of the user's code in a sentence
 _TERMS = (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.Constant)
 BEYOND = 2.0  # seconds that the search for a cause may take too long, where a step of it does not look at the clock
@@ -476,7 +477,7 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, budget
         open = any(c.open for c in asked) or NO_TIES in used
         found: Counterexample | None = None
         if answer is True:
-            found, unmet = _where_it_does_not_hold(goal, open, AT_KINK in used)
+            found, unmet = _where_it_does_not_hold(goal, open, AT_KINK in used or NO_TIES in used)
             if unmet:
                 return Verdict(
                     "UNDECIDED", subject, reason=f"rounding decides whether {unmet}, where the claim is another"
@@ -690,7 +691,12 @@ def _explained(goal: ProofGoal, words: str, names: set[str]) -> str:
 
 def _in_words(goal: ProofGoal, cause: Diagnosis) -> str:
     """What is wrong, each fault by itself."""
-    return "; and ".join(dict.fromkeys(_fault_in_words(goal, fault) for fault in cause.faults))
+    faults: dict[str, Diagnosis] = {}
+    for fault in cause.faults:  # one line of a helper may be wrong in several of its calls
+        before = faults.setdefault(fault.words, fault)
+        if before is not fault:
+            faults[fault.words] = replace(before, lines=(*before.lines, *fault.lines))
+    return "; and ".join(dict.fromkeys(_fault_in_words(goal, fault) for fault in faults.values()))
 
 
 def _fault_in_words(goal: ProofGoal, cause: Diagnosis) -> str:
@@ -740,26 +746,65 @@ def _but_for_rare_branches(
     goal: ProofGoal, wrong: Sequence[str], found: Counterexample, cause: Diagnosis | None, budget: Budget
 ) -> Diagnosis | None:
     """The cause, if nothing or something else is wrong where no rare branch of the forward pass is taken."""
-    traced, rare = without_rare_branches(goal.traced, goal.question)
+    rare = rare_branches(goal.traced, goal.question)
     if not rare:
         return cause
+    traced = without(goal.traced, rare)
     try:
         ordinary = _goal(traced)
         proof = prove(ordinary, wrong, ordinary.sides.quick, budget)
     except SymbackpropError:
         return cause
-    wherever = " and ".join(dict.fromkeys(b.text for b in rare))
-    places = " and ".join(dict.fromkeys(b.place for b in rare if b.place))
-    otherwise = f"elsewhere the forward pass takes another branch ({places}), and this is not its slope"
     if not proof.unproved:
-        words = f"right wherever {wherever} (proved); {otherwise}"
+        words = _right_wherever(_needed(goal, rare, wrong, budget))
         return replace(cause, words=f"{words}: {cause.words}") if cause and cause.text else Diagnosis(words)
     if cause is not None and cause.text:
         return cause
     plain = _cause(ordinary, list(proof.unproved), found, budget, 0)
     if plain is None or not plain.text:
         return cause
-    return Diagnosis(f"{plain.words}; with {plain.text} it is right wherever {wherever} (proved); {otherwise}")
+    words = "; and ".join(dict.fromkeys(fault.words for fault in plain.faults))
+    lines = (*traced.forward.equations, *traced.backward.equations, *plain.lines)  # a cure may speak of either pass
+    own = {e.tensor: e for e in lines}
+    try:
+        cured = replace(traced, backward=replace(traced.backward, equations=in_order(own.values())))
+        mended = not prove(_goal(cured), wrong, ordinary.sides.quick, budget).unproved
+    except SymbackpropError:
+        mended = False
+    if not mended or not plain.lines:  # of several faults some are left
+        return Diagnosis(words)
+    return Diagnosis(f"{words}; with {plain.text} it is {_right_wherever(rare)}")
+
+
+def _needed(
+    goal: ProofGoal, rare: Mapping[RareBranch, bool], names: Sequence[str], budget: Budget
+) -> Mapping[RareBranch, bool]:
+    """Those of rare branches without which the claim is not proved: it may know the others, or have its own."""
+    texts = dict.fromkeys(b.text for b in rare)  # both passes ask the same
+    for text in texts if len(texts) <= MOST_RARE else ():
+        fewer = {b: holds for b, holds in rare.items() if b.text != text}
+        try:
+            ordinary = _goal(without(goal.traced, fewer))
+            if fewer and not prove(ordinary, names, ordinary.sides.quick, budget).unproved:
+                rare = fewer
+        except SymbackpropError:
+            continue
+    return rare
+
+
+def _right_wherever(rare: Iterable[RareBranch]) -> str:
+    """Where a claim is right, and that it is not elsewhere."""
+    rare = list(rare)
+    wherever = " and ".join(dict.fromkeys(b.text for b in rare))
+    places = " and ".join(dict.fromkeys(b.place for b in rare if b.of_forward))
+    own = " and ".join(dict.fromkeys(b.place for b in rare if not b.of_forward))
+    told = {b.text for b in rare if b.of_forward}
+    if all(b.of_forward or b.text in told for b in rare):
+        otherwise = f"elsewhere the forward pass takes another branch ({places}), and this is not its slope"
+    else:  # what the claim alone branches on
+        passes = [f"the forward pass takes another branch ({places})"] if places else []
+        otherwise = f"elsewhere {' or '.join([*passes, f'the backward pass does ({own})'])}, and this is not the slope"
+    return f"right wherever {wherever} (proved); {otherwise}"
 
 
 def _cure(goal: ProofGoal, cause: Diagnosis | None, cured: tuple[CuredLine, ...], unknown: set[str]) -> str:

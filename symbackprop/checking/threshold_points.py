@@ -83,15 +83,16 @@ def thresholds(program: Program, *, claimed: bool = False) -> list[Site]:
     for equation in program.equations:
         for node in nodes_once(equation.value):
             for difference in _differences(node):
-                if _real(difference) and difference not in found:
+                if difference in found or _real(difference):
                     branch = not isinstance(node, Extremum | Position)
                     equality = isinstance(node, Compare) and node.relation == "=="
                     jumps = not isinstance(node, Extremum)
-                    found[difference] = Site(
-                        claimed, difference, tuple(free_indices(difference)), branch, equality, jumps
-                    )
-                elif difference in found and not isinstance(node, Extremum):
-                    found[difference] = replace(found[difference], jumps=True)
+                    before = found.get(difference)
+                    if before is not None:  # x == max(x) asks about what the maximum is taken of
+                        branch, equality = branch or before.of_branch, equality or before.of_equality
+                        jumps = jumps or before.jumps
+                    indices = tuple(free_indices(difference))
+                    found[difference] = Site(claimed, difference, indices, branch, equality, jumps)
     return list(found.values())
 
 

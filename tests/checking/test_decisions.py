@@ -741,7 +741,7 @@ def test_a_point_without_a_value_refutes_where_the_proof_asks_for_more(monkeypat
 
 
 @pytest.mark.parametrize(
-    ("used", "open", "kinks"), [((), False, False), ((decide.NO_TIES,), True, False), ((decide.AT_KINK,), False, True)]
+    ("used", "open", "kinks"), [((), False, False), ((decide.NO_TIES,), True, True), ((decide.AT_KINK,), False, True)]
 )
 def test_what_a_proof_leaves_out_is_looked_for(monkeypatch, used, open, kinks):
     _, calls = confirmed(monkeypatch, replayed=list(used))

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.checking import decide
 from symbackprop.checking.budget import SHARES
+from symbackprop.checking.diagnosis.compare import Diagnosis
 
 
 def cross_entropy(p, y):
@@ -167,6 +169,14 @@ def unit_backward_of_small_rows(dout, x):
     return {"x": np.where(x < 1e6, (dout - y * (dout * y).sum(1, keepdims=True)) / norm, 0.0)}
 
 
+def between(x):
+    return np.minimum(np.maximum(x, -50), 60)
+
+
+def between_without_the_lower_end(dout, x):
+    return {"x": dout * (x <= 60)}
+
+
 NORM = "sqrt(sum(d, x[n,d]*x[n,d])) >= 1e-12"
 
 
@@ -183,6 +193,7 @@ FAULTS = [
     (unit, unit_backward, {"x": ("N", "D")}, None, f"right wherever {NORM} (proved); elsewhere"),
     (unit, unit_backward_over_twice, {"x": ("N", "D")}, None, f"it is right wherever {NORM} (proved); elsewhere"),
     (unit, unit_backward_of_small_rows, {"x": ("N", "D")}, None, f"x[n,d] < 1000000 and {NORM} (proved)"),
+    (between, between_without_the_lower_end, ROW, None, "right wherever x[n] >= -50 (proved)"),
     (grouped, grouped_over_all_channels, {"x": ("N", "C")}, None, "the size C is wrong: C//2 belongs there"),
     (repulsion, repulsion_in_a_wrong_power, {"pos": ("N", "D")}, None, "-2 belongs there"),
     (graph, graph_without_weights, SCALARS, None, "the factors w2, w3, w4 and w5 are missing"),
@@ -203,3 +214,11 @@ def test_faults_of_derivation_are_named(forward, backward, shapes, assume, words
     verdict = sb.check(forward, backward, shapes=shapes, assume=assume)
     assert verdict.status == "REFUTED"
     assert words in verdict.diagnosis
+
+
+def test_nothing_is_right_but_for_rare_branches_before_all_faults_are_cured(monkeypatch):
+    causes = [None, Diagnosis("one fault", "dx = 0", others=(Diagnosis("another fault"),))]
+    monkeypatch.setattr(decide, "_cause", lambda *args: causes.pop(0))
+    verdict = sb.check(between, lambda dout, x: {"x": 3 * dout}, shapes=ROW)
+    assert verdict.status == "REFUTED" and not causes
+    assert verdict.diagnosis == "one fault; and another fault"

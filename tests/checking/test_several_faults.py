@@ -205,3 +205,25 @@ def test_a_refutation_stands_where_the_time_ends_the_search_for_its_cause(monkey
     forward, backward = residual(2, second=True)
     verdict = sb.check(forward, backward, shapes=shapes(2), seconds=6)
     assert verdict.status == "REFUTED" and verdict.wrong and not verdict.diagnosis
+
+
+def linear_of_mean(d, x, w):
+    return d @ w.T, x.T @ d / len(x)
+
+
+def two_layers(x, w, v):
+    return np.tanh(x @ w) @ v
+
+
+def two_layers_backward(dout, x, w, v):
+    a = np.tanh(x @ w)
+    da, dv = linear_of_mean(dout, a, v)
+    dx, dw = linear_of_mean(da * (1 - a**2), x, w)
+    return {"x": dx, "w": dw, "v": dv}
+
+
+def test_one_fault_in_two_calls_of_a_helper_is_told_once():
+    verdict = sb.check(two_layers, two_layers_backward, shapes={"x": ("N", "D"), "w": ("D", "M"), "v": ("M", "K")})
+    assert verdict.status == "REFUTED"
+    assert verdict.diagnosis.count("does not belong there") == 1
+    assert "in each of the 2 calls of linear_of_mean" in verdict.diagnosis

@@ -80,3 +80,41 @@ def test_only_what_jumps_is_looked_at_on_thresholds():
     for equation, jumps in ((shifted, False), (masked, True)):
         found = thresholds(Program((x,), (equation,), (out,)), claimed=True)
         assert found and any(site.jumps for site in found) is jumps
+
+
+def softmax_of(x):
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def softmax_squared(x):
+    return (softmax_of(x) ** 2).sum()
+
+
+def its_slope(x):
+    p = softmax_of(x)
+    return p * (2 * p - (2 * p * p).sum(axis=1, keepdims=True))
+
+
+def its_slope_shared_among_ties(x):
+    ties = (x == x.max(axis=1, keepdims=True)).sum(axis=1, keepdims=True)
+    return {"x": its_slope(x) / ties}
+
+
+def test_a_claim_that_counts_ties_is_wrong_at_ties_where_the_forward_pass_is_smooth():
+    verdict = sb.check(softmax_squared, its_slope_shared_among_ties, shapes={"x": ("N", "D")})
+    assert verdict.status == "REFUTED"
+    x = verdict.counterexample.inputs["x"]
+    assert ((x == x.max(axis=1, keepdims=True)).sum(axis=1) > 1).any()
+    assert sb.check(softmax_squared, lambda x: {"x": its_slope(x)}, shapes={"x": ("N", "D")}).status == "PROVED"
+
+
+def test_whoever_asks_for_equality_with_a_maximum_makes_a_branch():
+    n = Symbol("n", "size")
+    k, j = Index("k", n), Index("j", n)
+    x, largest_of, out = Tensor("x", (n,)), Tensor("y", (n,)), Tensor("out", (n,))
+    largest = Extremum("max", j, Entry(x, (j,)))
+    asked = where(Compare("==", Entry(x, (j,)), largest), ONE, ZERO)
+    lines = (Equation(largest_of, (k,), largest), Equation(out, (j,), asked))
+    sites = [s for s in thresholds(Program((x,), lines, (out,)), claimed=True) if s.jumps]
+    assert sites and all(site.of_branch and site.of_equality for site in sites)

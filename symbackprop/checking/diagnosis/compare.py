@@ -52,8 +52,10 @@ class Diagnosis:
 
     @property
     def faults(self) -> tuple[Diagnosis, ...]:
-        """Each fault by itself."""
-        return (replace(self, others=()), *self.others)
+        """Each fault by itself, with the lines that it changes."""
+        later = {e.tensor for fault in self.others for e in fault.lines}
+        own = tuple(e for e in self.lines if e.tensor not in later)
+        return (replace(self, lines=own, others=()), *self.others)
 
 
 def compared(comparison: Comparison, wrong: Sequence[str]) -> Iterator[Diagnosis]:

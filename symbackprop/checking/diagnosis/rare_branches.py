@@ -7,7 +7,7 @@ that. Whether a branch is rare, numbers show; that a claim is right without it, 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -33,17 +33,21 @@ class RareBranch:
     """A comparison with a constant that comes out alike at every ordinary point.
 
     Args:
+        condition: the comparison.
         text: what holds there, in the user's names.
-        place: its line, of the forward pass; "" for one that only the backward pass makes.
+        place: its line.
+        of_forward: False for one that the backward pass alone makes.
     """
 
+    condition: Compare
     text: str
     place: str
+    of_forward: bool = True
 
 
-def without_rare_branches(traced: Traced, question: Question) -> tuple[Traced, tuple[RareBranch, ...]]:
-    """Both passes as they are at ordinary points, and the branches that are taken nowhere there; none of either where
-    the forward pass has none."""
+def rare_branches(traced: Traced, question: Question) -> dict[RareBranch, bool]:
+    """The branches of both passes that no ordinary point takes, with how each is decided there; none if the forward
+    pass has none."""
     comparisons = {
         c: e.note.removeprefix(PART)
         for p in (traced.backward, traced.forward)
@@ -51,36 +55,43 @@ def without_rare_branches(traced: Traced, question: Question) -> tuple[Traced, t
         for c in _compared(e.value)
     }
     if not comparisons:
-        return traced, ()
+        return {}
     known = _answers(list(comparisons), traced, question)
-
-    def decided(expr: Expr) -> Expr:
-        def visit(node: Expr) -> Expr | None:
-            holds = known.get(node) if isinstance(node, Compare) else None
-            return None if holds is None else ONE if holds else ZERO
-
-        return rewrite(expr, visit)
-
     own = {c for e in traced.forward.equations for c in _compared(e.value)}
-    if own.isdisjoint(known):
-        return traced, ()
-    lines = (*traced.forward.equations, *traced.backward.equations)
-    parts = {e.tensor: e for e in lines if e.note.startswith(PART)}
+    parts = {e.tensor: e for p in (traced.backward, traced.forward) for e in p.equations if e.note.startswith(PART)}
     called = {t.name: name for t, name in traced.variables.items()}
-    rare = []
+    rare = {}
     for condition, holds in known.items():
         left, right = (
-            _told(decided(with_users_names(with_parts(s, parts), called))) for s in (condition.left, condition.right)
+            _told(_decided(with_users_names(with_parts(s, parts), called), known))
+            for s in (condition.left, condition.right)
         )
         relation = condition.relation if holds else _OPPOSITE[condition.relation]
         if isinstance(condition.left, Number):
             left, relation, right = right, _TURNED[relation], left
-        rare.append(RareBranch(f"{left} {relation} {right}", comparisons[condition] if condition in own else ""))
+        text = f"{left} {relation} {right}"
+        rare[RareBranch(condition, text, comparisons[condition], condition in own)] = holds
+    return rare if any(b.of_forward for b in rare) else {}
+
+
+def without(traced: Traced, branches: Mapping[RareBranch, bool]) -> Traced:
+    """Both passes as they are where these branches are not taken."""
+    known = {b.condition: holds for b, holds in branches.items()}
 
     def of(program: Program) -> Program:
-        return replace(program, equations=tuple(replace(e, value=decided(e.value)) for e in program.equations))
+        return replace(program, equations=tuple(replace(e, value=_decided(e.value, known)) for e in program.equations))
 
-    return replace(traced, forward=of(traced.forward), backward=of(traced.backward)), tuple(rare)
+    return replace(traced, forward=of(traced.forward), backward=of(traced.backward))
+
+
+def _decided(expr: Expr, known: Mapping[Compare, bool]) -> Expr:
+    """An expression with the answers of comparisons put in."""
+
+    def visit(node: Expr) -> Expr | None:
+        holds = known.get(node) if isinstance(node, Compare) else None
+        return None if holds is None else ONE if holds else ZERO
+
+    return rewrite(expr, visit)
 
 
 def _told(side: Expr) -> str:
@@ -122,4 +133,4 @@ def _answers(comparisons: list[Compare], traced: Traced, question: Question) -> 
     return {c: next(iter(a)) for c, a in found.items() if len(a) == 1} if seen >= ENOUGH else {}
 
 
-__all__ = ["RareBranch", "without_rare_branches"]
+__all__ = ["RareBranch", "rare_branches", "without"]
