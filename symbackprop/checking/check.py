@@ -90,6 +90,7 @@ MOST_QUESTIONS = 8  # about lengths that have symbols
 MOST_CASES = 4  # sizes of which it is told apart whether they are 1
 TOO_LARGE = 20_000  # entries of inputs of fixed sizes
 LEFT_OUT_SHOWN = 4
+LONGEST_STATED = 100  # lines: a whole model is not easier at stated sizes
 Shapes = Mapping[str, Sequence[str | int]]
 
 
@@ -363,7 +364,7 @@ def _checked(case: Case, budget: Budget, cases: int = 0) -> Verdict:
     Args:
         cases: how often it was told apart whether a size is 1.
     """
-    subject, asked = f"gradients of {name_of(case.forward)}", budget.part("stated sizes")
+    subject = f"gradients of {name_of(case.forward)}"
     try:
         traced = case.trace(None, budget.left)
     except NeedsConcreteSizes as stop:
@@ -389,9 +390,9 @@ def _checked(case: Case, budget: Budget, cases: int = 0) -> Verdict:
     verdict = decide_pair(traced, subject, _scope(traced), budget, easier)
     if verdict.status != "UNDECIDED":
         return verdict
-    symbols = _telling_symbols(traced)
-    if not symbols or asked.spent or budget.left < SHARES["stated sizes"].seconds / 4:
-        return verdict  # what took that long is a whole model, which is not easier at stated sizes
+    symbols, whole_model = _telling_symbols(traced), len(traced.backward.equations) > LONGEST_STATED
+    if not symbols or whole_model or budget.left < SHARES["stated sizes"].seconds / 4:
+        return verdict
     why = NeedsConcreteSizes("no proof was found", symbols)
     stated = _at_concrete_sizes(case, why, subject, budget.part("stated sizes"))
     return stated if stated.status in ("PROVED", "REFUTED") else verdict

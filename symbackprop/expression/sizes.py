@@ -339,7 +339,24 @@ def _divided(total: Polynomial, divisor: Polynomial, facts: Facts, below: float 
         low = plus(low, digits)
         if inner and _at_least_zero(low, facts) and _at_least_zero(minus(minus(unit, low), UNIT), facts):
             return plus(quotient, _divided(inner, cofactor, facts, below))
+    turned = _turned(rest, divisor)
+    if turned is not None:
+        more, rest = turned
+        negated = atom_of(Quotient(_expression(rest, facts), _expression(divisor, facts)))
+        return minus(plus(quotient, more), negated)
     return plus(quotient, atom_of(Quotient(_expression(rest, facts), _expression(divisor, facts))))
+
+
+def _turned(rest: Polynomial, divisor: Polynomial) -> tuple[Polynomial, Polynomial] | None:
+    """(a, b) where rest // E is a - b // E and b has the smaller coefficients: (3*t + 3) // 4 is t - t // 4."""
+    number = divisor.get((), 0) if len(divisor) == 1 else 0
+    varying = {m: c for m, c in rest.items() if m}
+    whole = all(c.denominator == 1 for c in rest.values())
+    plain = all(len(m) == 1 and m[0][1] == 1 and isinstance(m[0][0], (Index, Symbol)) for m in varying)
+    if not (varying and whole and plain and all(number < 2 * c < 2 * number for c in varying.values())):
+        return None
+    more: Polynomial = dict.fromkeys(varying, Fraction(1))
+    return more, plus(minus(times(more, divisor), rest), constant_of(number - 1))
 
 
 def _without_remainders(polynomial: Polynomial, facts: Facts) -> tuple[Polynomial, Polynomial]:

@@ -11,7 +11,7 @@ reads, and against the other side of the inequalities that it stands in.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 from symbackprop.expression.build import ZERO, Compare, Expr, Index, Number, Quotient, number
@@ -326,7 +326,8 @@ def _in_one_place(rules: TermRules, value: Poly, indices: frozenset[Index]) -> P
         return None
     base = combine([(1, value), (-int(offset), ONE)])
     slopes = [c for i in sorted(indices, key=lambda i: i.name) for m, c in base.terms if m is of_index(i).terms[0][0]]
-    slopes = slopes or [s for i in sorted(indices, key=lambda i: i.name) if (s := _sign(base, i))]  # of blocks, i // 4
+    slopes = slopes or [s for i in sorted(indices, key=lambda i: i.name) if (s := _sign(base, i))]  # of tiles, 4*i
+    slopes = slopes or [c for i in sorted(indices, key=lambda i: i.name) if (c := _slope_of_block(base, i))]
     if slopes and slopes[0] < 0:
         opposite = combine([(-1, value), (-1, ONE)])
         return subtract(ONE, _in_one_place(rules, opposite, indices) or rules.nonneg(opposite))
@@ -334,6 +335,56 @@ def _in_one_place(rules: TermRules, value: Poly, indices: frozenset[Index]) -> P
         return None
     sign, between = (1, range(1, int(offset) + 1)) if offset > 0 else (-1, range(int(offset) + 1, 1))
     return combine([(1, rules.nonneg(base)), *((sign, rules.delta(combine([(1, base), (k, ONE)]))) for k in between)])
+
+
+def _slope_of_block(value: Poly, index: Index) -> Rational:
+    """What the block of an index, i // 4, is multiplied with in an integer; 0 where it does not stand alone."""
+    parts = ((as_atom(Poly.make({m: 1})), c) for m, c in value.terms)
+    return next((c for a, c in parts if a is not None and a.kind == "quotient" and as_index(a.args[0]) is index), 0)
+
+
+def by_blocks(rules: TermRules, poly: Poly) -> Poly:
+    """`poly` with the order of two places told by that of their blocks, and by theirs within one block.
+
+    Where blocks of length E are told apart, [i <= j] is [i // E < j // E] + [i // E = j // E] [i <= j]: what tiles
+    before have added up, and a tile up to a place, is what all places up to there add up.
+    """
+    opened = [(c, *rules.open_mono(m)) for m, c in poly.terms]
+    lengths = dict.fromkeys(e for _, factors, _ in opened for a, _ in factors for e in _block_lengths(a))
+    terms: Terms = []
+    for coefficient, factors, bound in opened if lengths else ():
+        part: Terms = [(coefficient, dict(factors), bound)]
+        for atom, _ in factors:
+            order = _order_of_places(atom)
+            for length in lengths if order is not None else ():
+                low, high = (rules.size_of(Quotient(i, rules.size_expression(length))) for i in order or ())
+                gap = subtract(high, low)
+                equal = rules.delta(gap)
+                if not as_constant(gap) and not any(rules.single(a) == equal for a, _ in factors):
+                    told = combine([(1, rules.nonneg(subtract(gap, ONE))), (1, rules.multiply(equal, of_atom(atom)))])
+                    rest = [(c, {a: e for a, e in f.items() if a is not atom}, b) for c, f, b in part]
+                    part = rules.times(rest, told)
+                    break
+        terms += part
+    return rules.collect(terms) if terms else poly
+
+
+def _block_lengths(atom: Atom) -> Iterator[Poly]:
+    """The numbers by which indices are divided in what an indicator asks."""
+    for place in atom.args if atom.kind in ("delta", "nonneg") else ():
+        for mono, _ in place.terms:
+            for part, _ in mono.factors:
+                if part.kind == "quotient" and as_index(part.args[0]) is not None and as_constant(part.args[1]):
+                    yield part.args[1]
+
+
+def _order_of_places(atom: Atom) -> tuple[Index, Index] | None:
+    """(i, j) if an atom is [i <= j]."""
+    if atom.kind != "nonneg" or len(atom.args[0].terms) != 2:
+        return None
+    sides = {c: as_index(Poly.make({m: 1})) for m, c in atom.args[0].terms}
+    low, high = sides.get(-1), sides.get(1)
+    return None if low is None or high is None else (low, high)
 
 
 def in_line(rules: TermRules, poly: Poly, tells: Callable[[Atom], bool] = lambda _: True) -> Poly:

@@ -125,8 +125,9 @@ def _sum_of_terms(terms: tuple[Expr, ...], scope: IndexNames) -> str:
     parts: list[str] = []
     for term in terms:
         negative, magnitude = signed(term)
+        divided = negative and not parts and isinstance(magnitude, (Quotient, Remainder))
         parts.append((" - " if negative else " + ") if parts else ("-" if negative else ""))
-        parts.append(_wrapped(magnitude, scope, _MULTIPLY))
+        parts.append(_wrapped(magnitude, scope, _POWER if divided else _MULTIPLY))
     return "".join(parts)
 
 
@@ -135,8 +136,9 @@ def _product(expr: Expr, scope: IndexNames) -> tuple[str, int]:
     over, under = over_and_under(magnitude)
     if len(over) == 1 and not under:
         text, level = _text(over[0], scope) if not isinstance(over[0], Number) else (str(over[0].value), _ATOM)
-        if negative:
-            return f"-{text}" if level >= _MULTIPLY else f"-({text})", _NEGATE
+        if negative:  # -(i//2) is not -i//2
+            least = _POWER if isinstance(over[0], (Quotient, Remainder)) else _MULTIPLY
+            return f"-{text}" if level >= least else f"-({text})", _NEGATE
         return text, level
     text = "*".join(_factor(f, scope, place > 0) for place, f in enumerate(over))
     if under:

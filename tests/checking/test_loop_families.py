@@ -1068,6 +1068,54 @@ def running_sums_within_tiles(slip):
     return forward, backward
 
 
+@family({"q": ("T", "D"), "k": ("T", "D"), "v": ("T", "E")}, ["v"])
+def linear_attention_by_chunks(slip):
+    """A state is carried from tile to tile; within a tile a triangle says what is behind."""
+
+    def forward(q, k, v, C=4):
+        out, S = np.zeros_like(v), np.zeros((q.shape[1], v.shape[1]))
+        for i in range(0, len(q), C):
+            qc, kc, vc = q[i : i + C], k[i : i + C], v[i : i + C]
+            out[i : i + C] = qc @ S + np.tril(qc @ kc.T) @ vc
+            S = S + kc.T @ vc
+        return out
+
+    def backward(dout, q, k, v, C=4):
+        dq, dk, dv, S = np.zeros_like(q), np.zeros_like(k), np.zeros_like(v), np.zeros((q.shape[1], v.shape[1]))
+        for i in range(0, len(q), C):
+            kc, vc, d = k[i : i + C], v[i : i + C], dout[i : i + C]
+            dq[i : i + C] = d @ S.T + np.tril(d @ vc.T) @ kc
+            S = S + kc.T @ vc
+        dS = np.zeros_like(S)
+        for i in reversed(range(0, len(q), C)):
+            qc, kc, vc, d = q[i : i + C], k[i : i + C], v[i : i + C], dout[i : i + C]
+            dk[i : i + C] = vc @ dS.T + np.tril(d @ vc.T).T @ qc
+            dv[i : i + C] = kc @ dS + (np.tril(qc @ kc.T) if slip else np.tril(qc @ kc.T).T) @ d
+            dS = dS + qc.T @ d
+        return {"q": dq, "k": dk, "v": dv}
+
+    return forward, backward
+
+
+@family({"x": ("T", "D")}, ["x"])
+def running_sums_by_chunks(slip):
+    """Running sums that a forward pass takes at once; the backward pass goes through tiles from the end."""
+
+    def forward(x):
+        return np.cumsum(x**2, axis=0)
+
+    def backward(dout, x, C=4):
+        dx, after = np.zeros_like(x), np.zeros(x.shape[1])
+        for i in reversed(range(0, len(x), C)):
+            d = dout[i : i + C]
+            within = np.cumsum(d, axis=0) if slip else np.flip(np.cumsum(d[::-1], axis=0), 0)
+            dx[i : i + C] = 2 * x[i : i + C] * (after + within)
+            after = after + d.sum(0)
+        return {"x": dx}
+
+    return forward, backward
+
+
 @family({"x": ("T",)}, ["x"], where="T >= 3")
 def box_by_running_sums(slip):
     """A window is the difference of two running sums; the backward pass gives each window its share."""

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.checking.budget import SHARES
+from symbackprop.checking.verdict import Verdict
+from symbackprop.normal_form.work_time import worked
 
 ROWS = {"x": ("T", "D")}
 
@@ -47,6 +50,22 @@ def test_check_says_what_stands_in_the_way_of_all_sizes():
     (why,) = [note for note in verdict.notes if note.startswith("not for all sizes: ")]
     assert why.startswith("not for all sizes: a branch that depends on the sizes (line ")
     assert "if t >= x.shape[0]" in why
+
+
+def test_check_asks_stated_sizes_however_long_a_proof_for_all_of_them_was_sought(monkeypatch):
+    """Loops over tiles are hard for all sizes and easy at stated ones; the search took more than a share of its own."""
+    spent = []
+
+    def searched(traced, subject, *_):
+        spent.append(2 * SHARES["stated sizes"].seconds)
+        return Verdict("UNDECIDED", subject, reason="no proof was found")
+
+    monkeypatch.setattr("symbackprop.checking.check.decide_pair", searched)
+    monkeypatch.setattr("symbackprop.checking.budget.worked", lambda: worked() + sum(spent))
+    squares = lambda x: np.sum(x**2, axis=0)  # noqa: E731
+    verdict = sb.check(squares, lambda dout, x: {"x": 2 * x * dout}, shapes=ROWS)
+    assert verdict.status == "PROVED" and "stated sizes" in verdict.scope
+    assert spent
 
 
 def test_check_proves_few_small_sizes_by_themselves_and_all_beyond_in_general():

@@ -356,3 +356,14 @@ def test_steady_gap_is_the_difference_where_only_sizes_are_left() -> None:
     assert steady_gap(add(i, N), N) is None, "an index is left"
     assert steady_gap(add(Entry(x, (i,)), N), N) is None, "an entry is left"
     assert steady_gap(Entry(x, (i,)), Entry(x, (i,))) is ZERO
+
+
+@pytest.mark.parametrize("by", range(3, 7))
+def test_simplify_writes_a_turned_quotient_with_the_smaller_coefficient(by):
+    """(3 - i) // 4 was (3*i + 3) // 4 - i, which is -(i // 4): the block of an index that counts from the end."""
+    index, last = Index("i", H), number(by - 1)
+    turned = simplify(Quotient(subtract(last, index), number(by)))
+    plain = simplify(multiply(number(-1), Quotient(index, number(by))))
+    assert turned is plain
+    for place in range(4 * by):
+        assert value(turned, {index: place}) == (by - 1 - place) // by

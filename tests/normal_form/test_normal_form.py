@@ -59,7 +59,7 @@ from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.data import subtract as subtract_poly
 from symbackprop.normal_form.modulo_equations import Resolver
 from symbackprop.normal_form.normal_form import Canonical, is_integer
-from symbackprop.normal_form.rules_indices import at_edges
+from symbackprop.normal_form.rules_indices import at_edges, by_blocks
 from symbackprop.normal_form.to_expression import expression
 
 SEEDS = st.integers(0, 10**6)
@@ -152,6 +152,46 @@ def test_at_edges_keeps_the_value(seed, depth):
         return
     for a, b in values(lambda *p: poly_value(told, *p), lambda *p: poly_value(normal, *p), seed):
         assert close(a, b)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(SEEDS)
+def test_by_blocks_keeps_the_value(seed):
+    table, rng = tables(seed), random.Random(seed)
+    free = sorted(FREE, key=lambda i: i.name)
+    at, size = rng.choice(free), number(rng.randint(2, 3))
+
+    def gated(k):
+        order = Compare(rng.choice(["<", "<="]), *rng.sample((k, at), 2))
+        blocks = Compare(rng.choice(["<", "<=", "=="]), *(Quotient(i, size) for i in rng.sample((k, at), 2)))
+        value = Generator(seed).make((*free, k), 2)
+        return add(where(order, value, ZERO), where(rng.choice((order, ONE)), where(blocks, value, ONE), ZERO))
+
+    try:
+        normal = table.normal(contraction("k", free[0].size, gated))
+        told = by_blocks(table, at_edges(table, normal))
+        told = at_edges(table, told)
+    except (BudgetError, UnsupportedError):
+        return
+    for a, b in values(lambda *p: poly_value(told, *p), lambda *p: poly_value(normal, *p), seed):
+        assert close(a, b)
+
+
+def test_what_tiles_before_and_this_one_hold_is_what_all_places_up_to_here_hold():
+    """[k // 4 < i // 4] + [k // 4 = i // 4] [k <= i] is [k <= i]."""
+    block = lambda a: Quotient(a, number(4))  # noqa: E731
+
+    def up_to(inside):
+        def summand(k):
+            before = where(Compare("<", block(k), block(i)), X(k), ZERO)
+            return add(before, where(kronecker(block(k), block(i)), where(inside(k), X(k), ZERO), ZERO))
+
+        return over(N, summand)
+
+    whole = over(N, lambda k: where(Compare("<=", k, i), X(k), ZERO))
+    assert equal(up_to(lambda k: Compare("<=", k, i)), whole)
+    assert not equal(up_to(lambda k: Compare("<", k, i)), whole)
+    assert not equal(up_to(lambda k: Compare("<=", i, k)), whole)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)

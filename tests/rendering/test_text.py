@@ -87,6 +87,8 @@ CASES = {
     "maximum": (extremum("max", "k", s, lambda k: Entry(b, (k,))), "max(k, b1[k])"),
     "argmax": (Position("max", (p := fresh("k", s)), Entry(b, (p,))), "argmax(k, b1[k])"),
     "index_arithmetic": (Entry(b, (add(i, number(2)),)), "b1[i + 2]"),
+    "subtracted_quotient": (subtract(K, Quotient(K, number(2))), "K - K//2"),
+    "negated_quotient_alone": (Entry(b, (negate(Quotient(i, number(2))),)), "b1[-(i//2)]"),
     "division_of_indices": (Entry(b, (Quotient(i, number(2)),)), "b1[i//2]"),
     "remainder_of_sum": (Entry(b, (Remainder(add(i, j), s),)), "b1[(i + j)%s_1]"),
     "range_named_when_no_entry_shows_it": (contraction("j", K, lambda j: ONE), "sum(j < K, 1)"),

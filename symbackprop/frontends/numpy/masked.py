@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import ONE, Expr, multiply
+from symbackprop.expression.build import ONE, Expr, multiply, subtract
 from symbackprop.frontends.numpy.array import Array, View, array
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.operands import as_array
@@ -24,6 +24,7 @@ from symbackprop.frontends.numpy.symbolic import class_of, stands_for
 
 REDUCED = ("mean", "max", "min", "prod")
 NEW = slice(None)
+BACKWARDS = slice(None, None, -1)
 LEFT_OUT = {"sum": 0, "mean": 0, "prod": 1}  # what counts for nothing; for a maximum, what is there already
 
 
@@ -50,6 +51,12 @@ class Selection:
     def count(self) -> Any:
         """How many places are selected."""
         return OPERATIONS["sum"](self.source) if self.length is None else self.length
+
+    def reversed(self) -> Selection:
+        """The same places of an axis that is read from its end."""
+        (length,) = self.source.axes
+        place = None if self.place is None else subtract(subtract(length, ONE), self.place)
+        return Selection(self.source[BACKWARDS], self.length, place)
 
     def same(self, other: Selection) -> bool:
         """Whether it selects the same places."""
@@ -170,14 +177,16 @@ class Masked:
         for item in items:
             selection = None if item is None else next(axes)[1]
             if selection is not None:
-                if not (isinstance(item, slice) and item == NEW):
+                if isinstance(item, slice) and item == BACKWARDS and selection.ndim == 1:
+                    selection = selection.reversed()
+                elif not (isinstance(item, slice) and item == NEW):
                     raise TraceError("a subscript along an axis selected by a mask cannot be traced",
                                      help="use np.where, which keeps the entries in place")  # fmt: skip
                 chosen[after] = selection
             elif item is not None and not isinstance(item, slice) and (not isinstance(item, int) or item is True):
                 raise TraceError("a subscript of an array selected by a mask cannot be traced",
                                  help="use np.where, which keeps the entries in place")  # fmt: skip
-            own += [item] if selection is None else [NEW] * selection.ndim
+            own += [item] if selection is None or selection.ndim == 1 else [NEW] * selection.ndim
             after += 0 if isinstance(item, int) else 1 if selection is None else selection.ndim
         return Masked(self.inner[tuple(own)], chosen, self.view)
 

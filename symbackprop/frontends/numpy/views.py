@@ -16,6 +16,7 @@ from symbackprop.frontends.numpy.errors import (
     divisions,
     size_symbols,
 )
+from symbackprop.frontends.numpy.masked import Masked
 from symbackprop.frontends.numpy.operands import as_array, shape_of
 from symbackprop.frontends.numpy.registry import METHODS, implements
 from symbackprop.frontends.numpy.session import is_so, must_know, product_of, quotient_of, reduced
@@ -312,6 +313,6 @@ def _broadcast_arrays(*arrays: Any) -> list[Array]:
 
 @implements("flip")
 def _flip(a: Any, axis: Any = None) -> Any:
-    base = as_array(a)
+    base = a if isinstance(a, Masked) else as_array(a)
     axes = axes_of(axis, base.ndim)
     return base[tuple(slice(None, None, -1) if k in axes else slice(None) for k in range(base.ndim))]
