@@ -78,8 +78,9 @@ def diagnoses(case: Refuted, budget: Budget, several: Budget | None = None) -> D
     for name in case.wrong:
         if case.question.pairs[name][0] not in case.gradient.cotangents:
             return Diagnosis(f"{name}: the output does not depend on {name}, so its gradient is 0", f"d{name} = 0")
-    for name in () if case.formula is not None else case.wrong:
-        if case.derived[name] in _vanishing(case):
+    vanishing = set[Tensor]() if case.formula is not None else _vanishing(case)
+    for name in case.wrong:
+        if case.derived[name] in vanishing:
             how = "detaches" if STOP_GRADIENT in _functions(case) else "rounds"
             return Diagnosis(f"{name}: the forward pass {how} it, so its gradient is 0", f"d{name} = 0")
     case = _apart(case)
