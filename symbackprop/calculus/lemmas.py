@@ -79,12 +79,21 @@ class Replay(Generic[AnyLemma]):
         program: both programs as one; its equations are what is known.
         lemmas: in the order of the program: a lemma about a tensor may use those about tensors before it.
         expanded: as `Canonical` has it.
+        before: a replay about nearly the same program. What it has seen of equations is seen again in the same
+            equations, whatever its program has beside them, as long as both say the same of sizes and inputs.
 
     Raises:
         ProofError: a lemma is not accepted.
     """
 
-    def __init__(self, program: Program, lemmas: Iterable[AnyLemma], *, expanded: int = 0) -> None:
+    def __init__(
+        self,
+        program: Program,
+        lemmas: Iterable[AnyLemma],
+        *,
+        expanded: int = 0,
+        before: Replay[AnyLemma] | None = None,
+    ) -> None:
         parts: list[tuple[Tensor, ...]] = [*((t,) for t in program.inputs)]
         parts += [tuple(e.tensor for e in equations_of(block)) for block in program.blocks]
         self._order = {t: k for k, part in enumerate(parts) for t in part}  # those of a recurrence stand together
@@ -97,6 +106,8 @@ class Replay(Generic[AnyLemma]):
         self._read: dict[Tensor, Equation] = {}  # the definitions, with what is found put in
         self._found: dict[Tensor, Equation] = {}  # what is put in for a tensor: its lemma, or its view of another
         self._shown: dict[Pattern, tuple[str, ...]] = {}
+        if before is not None and before._supposes == self._supposes:
+            self._shown |= before._shown
         accepted: list[AnyLemma] = []
         wanted = self._in_order(lemmas)
         for block in program.blocks:
@@ -122,6 +133,11 @@ class Replay(Generic[AnyLemma]):
             self._read[equation.tensor] = Equation(equation.tensor, equation.indices, value, equation.note)
         self._cuts.define_block(block, (self._read[e.tensor] for e in block.equations))
         return [self._accepted(m) for m in lemmas]
+
+    @property
+    def _supposes(self) -> tuple[object, ...]:
+        """What an equality of patterns rests on beside the equations in it."""
+        return self._program.domain, self._program.assumptions, self._names, self._expanded
 
     @property
     def conditions(self) -> tuple[str, ...]:

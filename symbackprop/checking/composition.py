@@ -165,6 +165,7 @@ class Composition:
         self._sums = explicit
         self._walked: int | None = 0  # the first block that was not reached in time; None if all were
         self._earlier: dict[Tensor, Lemma | None] = {}  # what a walk over the same definitions has found
+        self.replay: Replay[Lemma] | None = None  # the last that accepted what was found here, or before this walk
 
     @property
     def complete(self) -> bool:
@@ -177,6 +178,7 @@ class Composition:
         Args:
             edits: the tensors that are defined otherwise there.
         """
+        self.replay = earlier.replay
         changed = set(edits)
         for equation in self.program.equations:
             if equation.tensor in changed or mentioned(equation.value) & changed:
@@ -221,7 +223,7 @@ class Composition:
             return ComposedProof(tuple(left), reason=reason)
         lemmas = sorted(self.lemmas.values(), key=lambda lemma: self._order[lemma.equation.tensor])
         try:
-            replay = Replay(self.program, lemmas, expanded=self.expanded)
+            replay = self.replay = Replay(self.program, lemmas, expanded=self.expanded, before=self.replay)
         except ProofError as error:
             return ComposedProof(tuple(pairs), reason=f"the kernel does not accept the proof: {error.what}")
         left = [name for name, pair in pairs.items() if not replay.equal(*pair)]

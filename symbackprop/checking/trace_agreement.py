@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,29 @@ from symbackprop.checking.regions import ANY, CONSTANTS, Region, assignments, re
 from symbackprop.checking.rounded_branches import BITS, RoundedBranches
 from symbackprop.checking.sample_points import Sampler, Sizes
 from symbackprop.checking.user_run import handed, numbers_written, quietly, run
-from symbackprop.errors import MalformedError, UnsupportedError
+from symbackprop.errors import MalformedError, SymbackpropError, UnsupportedError
+from symbackprop.evaluation.arrays import Vectors
 from symbackprop.evaluation.compile import Array, OutOfRangeError
 from symbackprop.evaluation.exact import Evaluator, array_of, to_numpy
 from symbackprop.evaluation.number_types import FLOAT, Field, Missing, TooCloseError, Value, ball
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import Add, Apply, Multiply, Power, Sum, Symbol, Tensor, nodes_once
+from symbackprop.expression.build import (
+    Add,
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Kronecker,
+    Multiply,
+    Power,
+    Sum,
+    Symbol,
+    Tensor,
+    children,
+    nodes_once,
+)
 from symbackprop.expression.functions import OF_POSITIVE
-from symbackprop.expression.program import Program
+from symbackprop.expression.program import Program, defined_once
 from symbackprop.expression.shown import in_a_line
 from symbackprop.frontends.numpy.traced import Traced, backward_roles, beside_inputs, outputs_and_cache, unwritten
 from symbackprop.frontends.numpy.tracer import name_of
@@ -250,9 +266,10 @@ def _extremes(pair: _Pair, sampler: Sampler, sizes: Sizes) -> str:
     sides += [Region(f"near {m:g}", 0, m) for m in MAGNITUDES]
     sides += [Region(f"near {sign * m:g}", sign, m) for m in SATURATED for sign in (1, -1)]
     tensors, branches = sampler.real_inputs, [RoundedBranches(e.program) for e in pair.programs]
-    for region in sides[: max(8, EXTREME_ENTRIES // sampler.entries(sizes))]:
-        point = sampler.moved(sampler.point(sizes), dict.fromkeys(tensors, region))
-        if _compare(pair, point, extreme=True):
+    sides = sides[: max(8, EXTREME_ENTRIES // sampler.entries(sizes))]
+    points = [sampler.moved(sampler.point(sizes), dict.fromkeys(tensors, region)) for region in sides]
+    for region, point, needed in zip(sides, points, _side_by_side(pair, points), strict=True):
+        if _compare(pair, point, extreme=True, needed=needed):
             told = next(filter(None, (b.at(point) for b in branches)), "")
             if told and not _as_real_numbers(pair, point):
                 return f"rounding decides {told}, where inputs are {region.name}: NumPy returns another value there"
@@ -294,10 +311,12 @@ def _only_written(programs: tuple[Evaluator, Evaluator], point: Point) -> None:
                 raise MalformedError(what, evidence=[f"sizes:  {_sizes(point.sizes)}"], help="use np.zeros")
 
 
-def _compare(pair: _Pair, point: Point, *, extreme: bool = False) -> bool:
+def _compare(
+    pair: _Pair, point: Point, *, extreme: bool = False, needed: Mapping[Tensor, Floats] | None = None
+) -> bool:
     """Whether NumPy was asked; a point at which a function fails, or rounding decides, says nothing."""
     try:
-        return _run_both(pair, point)
+        return _run_both(pair, point, needed)
     except TraceDiffersError:
         if all(_steady(p, point) for p in pair.programs):
             raise
@@ -346,8 +365,12 @@ def _near(left: Floats, right: Floats) -> bool:
     return bool(np.all(np.abs(left[exists] - right[exists]) <= CLOSE * scale))
 
 
-def _run_both(pair: _Pair, point: Point) -> bool:
-    """True if both functions have finite values at the point, which are those of the equations."""
+def _run_both(pair: _Pair, point: Point, needed: Mapping[Tensor, Floats] | None = None) -> bool:
+    """True if both functions have finite values at the point, which are those of the equations.
+
+    Args:
+        needed: what the equations give as arrays. Where the functions do not give that, the referee is asked.
+    """
     with quietly():
         try:
             result = run(pair.forward, pair.traced.forward.inputs, point)
@@ -359,6 +382,8 @@ def _run_both(pair: _Pair, point: Point) -> bool:
         if not all(np.isfinite(v).all() for v in plain):
             return False
         forward, backward = pair.programs
+        if needed and _seen_alike(pair, point, plain, cache, needed):
+            return True
         expected = _evaluated(forward, point)
         if expected is None:
             _must_read_inside(pair.forward, forward, point)
@@ -378,6 +403,63 @@ def _run_both(pair: _Pair, point: Point) -> bool:
             if value is not None:
                 same.append(_same(pair, pair.backward, backward, point, tensor, name, _plain(value), expected[tensor]))
         return all(same)
+
+
+def _side_by_side(pair: _Pair, points: Sequence[Point]) -> list[Mapping[Tensor, Floats]]:
+    """What the equations give at each of these points, evaluated as arrays at all of them at once; empty where not.
+
+    The points have the same sizes.
+    """
+    nothing: list[Mapping[Tensor, Floats]] = [{} for _ in points]
+    programs = [e.program for e in pair.programs]
+    first = points[0]
+    if any(p.parameters != first.parameters or p.functions != first.functions for p in points):
+        return nothing
+    if any(map(_counts, programs)):
+        return nothing
+    equations = defined_once(e for p in programs for e in p.equations).values()
+    try:
+        with quietly():
+            vectors = Vectors(first)
+            vectors.run(equations)
+            every = vectors.changed({t: np.stack([p.inputs[t] for p in points]) for t in first.inputs}, equations, True)
+    except (SymbackpropError, ArithmeticError, IndexError):
+        return nothing
+    outputs = {t: np.asarray(every.arrays[t], dtype=np.float64) for p in programs for t in p.outputs}
+    return [{t: a[k] if t in every.trials else a for t, a in outputs.items()} for k in range(len(points))]
+
+
+def _seen_alike(pair: _Pair, point: Point, outputs: list[Floats], cache: Any, needed: Mapping[Tensor, Floats]) -> bool:
+    """True if what the equations were seen to give are finite numbers, and those of both functions."""
+    given = [*zip(outputs, pair.traced.forward.outputs, strict=False)]
+    if not all(_is_near(pair, array, needed[t]) for array, t in given):
+        return False
+    returned = _by_name(_run_backward(pair, point, cache), pair.traced)
+    own = ((_plain(returned[n]), t) for n, t in pair.traced.gradients.items() if returned.get(n) is not None)
+    return all(_is_near(pair, array, needed[t]) for array, t in own)
+
+
+def _is_near(pair: _Pair, given: Floats, needed: Floats) -> bool:
+    """True for finite numbers that are as close as the referee asks for."""
+    if given.shape != needed.shape or not (np.isfinite(given).all() and np.isfinite(needed).all()):
+        return False
+    scale = max(float(np.abs(a).max(initial=0.0)) for a in (given, needed))
+    return not (np.abs(given - needed) > CLOSE * scale + pair.floor).any()
+
+
+@lru_cache(maxsize=4)
+def _counts(program: Program) -> bool:
+    """True if a program computes with integers: arrays of them may run over, where the referee's do not."""
+    stack, seen = [e.value for e in program.equations], set[Expr]()
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (Entry, Kronecker, Compare)):  # places are small, and so are labels
+            if isinstance(node, Entry) and node.tensor.kind == "integer":
+                return True
+        elif node not in seen:
+            seen.add(node)
+            stack += children(node)
+    return False
 
 
 def _run_backward(pair: _Pair, point: Point, cache: Any) -> Any:

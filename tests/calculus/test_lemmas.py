@@ -96,6 +96,32 @@ def _bar(verdict, name):
     return next(t for t in verdict.program.tensors if t.name == f"{name}_bar")
 
 
+def test_a_replay_sees_again_what_one_before_it_has_seen(monkeypatch, verdict, program):
+    asked, real = [], Replay._conditions
+    monkeypatch.setattr(Replay, "_conditions", lambda replay, lemma: asked.append(lemma) or real(replay, lemma))
+
+    def times(program, **before):
+        asked.clear()
+        found = Replay(program, verdict.lemmas, **before)
+        return found, len(asked)
+
+    first, often = times(program)
+    again, seldom = times(program, before=first)
+    assert again.lemmas == first.lemmas and again.conditions == first.conditions and seldom < often
+    elsewhere = replace(program, domain=(*program.domain, Compare("<", ONE, program.sizes[0])))
+    assert times(elsewhere, before=first)[1] == often, "of other sizes it is seen anew"
+
+
+def test_what_a_replay_has_seen_before_hides_no_changed_line(verdict, program):
+    first = Replay(program, verdict.lemmas)
+    about = {m.equation.tensor for m in verdict.lemmas} - {e.tensor for e in verdict.program.equations}
+    for changed in [e for e in program.equations if e.tensor in about]:
+        wrong = replace(changed, value=multiply(number(2), changed.value))
+        lines = tuple(wrong if e is changed else e for e in program.equations)
+        with pytest.raises(ProofError):
+            Replay(replace(program, equations=lines), verdict.lemmas, before=first)
+
+
 def test_lemma_holds_by_its_definitions_alone(verdict):
     """Its tensors are free but for the definitions that it names: random numbers for them, and both sides agree."""
     rng = np.random.default_rng(0)

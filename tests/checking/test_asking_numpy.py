@@ -17,6 +17,7 @@ from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Entry, Index, Symbol, Tensor, apply, multiply, number
 from symbackprop.expression.functions import EXP, FUNCTIONS
 from symbackprop.expression.program import Equation, Program
+from symbackprop.frontends.numpy.traced import trace_pair
 
 N, M = Symbol("N", "size"), Symbol("M", "size")
 n = Index("n", N)
@@ -208,7 +209,14 @@ def test_either_side_of_each_constant_and_of_every_magnitude_is_asked(monkeypatc
         module, "RoundedBranches", lambda program: SimpleNamespace(at=lambda point: told if program is NOTHING else "")
     )
     points = []
-    monkeypatch.setattr(module, "_compare", lambda pair, point, extreme: points.append(point[2][X].name) or asked)
+
+    def compare(pair, point, extreme, needed):
+        assert needed == f"at {point[2][X].name}"
+        points.append(point[2][X].name)
+        return asked
+
+    monkeypatch.setattr(module, "_side_by_side", lambda pair, points: [f"at {p[2][X].name}" for p in points])
+    monkeypatch.setattr(module, "_compare", compare)
     monkeypatch.setattr(module, "_as_real_numbers", lambda *_: same)
     answer = module._extremes(pair_of(), sampler_of(), {N: 3})
     assert seen == [[1.0, 3.0, 5.0]], "what is larger than the largest magnitude is left out"
@@ -223,6 +231,86 @@ def test_either_side_of_each_constant_and_of_every_magnitude_is_asked(monkeypatc
     points.clear()
     module._extremes(pair_of(), sampler_of(entries=lambda sizes: module.EXTREME_ENTRIES), {N: 3})
     assert len(points) == (1 if answer else 8), "of large points the first few"
+
+
+def traced_pair(forward, backward, **shapes):
+    traced = trace_pair(forward, backward, shapes, {}, None, None, seconds=20)
+    roles = module.backward_roles(forward, backward, list(shapes))
+    programs = Evaluator(traced.forward, FLOAT), Evaluator(traced.backward, FLOAT)
+    return module._Pair(forward, backward, traced, roles, programs, 1e-4)
+
+
+def shifted(x, w):
+    return np.tanh(x @ w) + 2.0 ** x.shape[0]
+
+
+def shifted_back(dout, x, w):
+    d = dout * (1 - np.tanh(x @ w) ** 2)
+    return {"x": d @ w.T, "w": x.T @ d}
+
+
+def points_of(pair, count):
+    random = np.random.default_rng(3)
+    tensors = (*pair.traced.forward.inputs, *pair.traced.upstream)
+    sizes = {"N": 2, "D": 3, "E": 4}
+    symbols = {s: sizes[s.name] for t in tensors for s in t.shape}
+    return [
+        Point(symbols, {t: random.normal(size=[symbols[s] for s in t.shape]) for t in tensors}) for _ in range(count)
+    ]
+
+
+def test_extreme_points_are_evaluated_side_by_side_as_the_referee_does():
+    pair = traced_pair(shifted, shifted_back, x=("N", "D"), w=("D", "E"))
+    points = points_of(pair, 3)
+    for point, found in zip(points, module._side_by_side(pair, points), strict=True):
+        for evaluator in pair.programs:
+            for tensor, values in module._evaluated(evaluator, point).items():
+                assert np.allclose(found[tensor], values, rtol=1e-12, atol=0)
+    other = module.replace(points[1], parameters={Symbol("c"): 2.0})
+    assert module._side_by_side(pair, [points[0], other]) == [{}, {}], "of other parameters the referee is asked"
+
+
+def test_where_arrays_do_not_give_what_the_code_does_the_referee_is_asked(monkeypatch):
+    pair = traced_pair(shifted, shifted_back, x=("N", "D"), w=("D", "E"))
+    (point,) = points_of(pair, 1)
+    (right,) = module._side_by_side(pair, [point])
+    asked, referee = [], module._evaluated
+    monkeypatch.setattr(module, "_evaluated", lambda *a: asked.append(a) or referee(*a))
+    assert module._run_both(pair, point, right) and not asked
+    for tensor in right:
+        for value in (right[tensor] + 1, right[tensor] * np.nan, right[tensor][:1, :1]):
+            asked.clear()
+            assert module._run_both(pair, point, {**right, tensor: value}) and len(asked) == 2
+
+
+def test_a_trace_that_differs_at_extreme_points_alone_is_found_though_arrays_are_asked_first():
+    def forward(x):
+        with np.errstate(all="ignore"):
+            return x * x + (0.0 if float(np.abs(x).max()) < 2**19 else 1e30)
+
+    pair = traced_pair(twice_of_square, back_of_square, x=("N",))
+    (tensor,), (up,) = pair.traced.forward.inputs, pair.traced.upstream
+    point = Point({tensor.shape[0]: 2}, {tensor: np.array([2.0**20, 3.0]), up: np.ones(2)})
+    (needed,) = module._side_by_side(pair, [point])
+    assert module._compare(pair, point, extreme=True, needed=needed)
+    pair.forward = forward
+    with pytest.raises(TraceDiffersError):
+        module._compare(pair, point, extreme=True, needed=needed)
+
+
+def twice_of_square(x):
+    return x * x
+
+
+def back_of_square(dout, x):
+    return {"x": 2 * dout * x}
+
+
+def test_of_programs_that_compute_with_integers_the_referee_is_asked():
+    k, label = Tensor("k", (N,), "integer"), Entry(Tensor("k", (N,), "integer"), (n,))
+    counted = Program((k,), (Equation(OUT, (n,), multiply(label, label)),), (OUT,))
+    looked_up = Program((k, X), (Equation(OUT, (n,), Entry(X, (label,))),), (OUT,))
+    assert module._counts(counted) and not module._counts(looked_up) and not module._counts(TWICE)
 
 
 # What is the same.
@@ -256,7 +344,7 @@ def test_results_are_those_of_real_numbers_by_and_large(monkeypatch, near, exact
 def test_a_difference_counts_where_rounding_decides_nothing(monkeypatch, extreme, outcome, steady):
     answers = iter(steady)
 
-    def both(pair, point):
+    def both(pair, point, needed):
         if isinstance(outcome, Exception):
             raise outcome
         return outcome

@@ -137,7 +137,7 @@ def _in_several_rounds(
 
 def _mend(case: Refuted, trials: Trials, lines: Sequence[Equation], pairs: Sequence[tuple[Equation, Tensor]]) -> bool:
     """True if every gradient is right where these tensors have the values of these derivatives, at every point."""
-    return _right_with(case, trials, lines, [(line.tensor, right, ONE) for line, right in pairs])
+    return right_with(case, trials, lines, [(line.tensor, right, ONE) for line, right in pairs])
 
 
 def _likenesses(case: Refuted, lines: Sequence[Equation]) -> dict[Tensor, dict[Tensor, Expr]]:
@@ -239,14 +239,44 @@ def _missing(absent: Sequence[Equation], tensor: Tensor, strays: Mapping[Tensor,
     return [e.tensor for e in fitting[:MOST_DERIVATIVES]]
 
 
+def readers_of(case: Refuted, lines: Sequence[Equation]) -> list[tuple[Tensor, list[Equation]]]:
+    """Tensors that are right and of whose readers some lead to nothing right, with these."""
+    found = _likenesses(case, lines)
+    leads = set(found)
+    for line in reversed(lines):
+        if line.tensor in leads:
+            leads |= mentioned(line.value)
+    wrong: dict[Tensor, list[Equation]] = {}
+    for line in lines:
+        for tensor in mentioned(line.value) & leads if line.tensor not in leads else ():
+            wrong.setdefault(tensor, []).append(line)
+    own = [line.tensor for line in lines if line.tensor in wrong]
+    read = {t: sum(t in mentioned(line.value) for line in lines) for t in own}
+    return [(t, wrong[t]) for t in own if len(wrong[t]) < read[t]]
+
+
+def faults_at(case: Refuted, line: Equation, lines: Sequence[Equation]) -> Iterator[CutFault]:
+    """A line as the place of the fault, for each derivative that it may have been meant for and no other line is.
+
+    Args:
+        lines: all the user's lines.
+    """
+    found = _likenesses(case, lines)
+    absent = [e for e in case.derived_lines if not any(e.tensor in others for others in found.values())]
+    lines_of = {e.tensor: e for e in absent}
+    for right in _missing(absent, line.tensor, _strays(case)):
+        near = _region(right, lines_of)
+        yield CutFault(line, right, (line,), near, near & lines_of.keys())
+
+
 def _mends(
     case: Refuted, trials: Trials, lines: Sequence[Equation], tensor: Tensor, right: Tensor, factor: Number
 ) -> bool:
     """True if every gradient is right where the tensor has the values of this derivative, at every point."""
-    return _right_with(case, trials, lines, [(tensor, right, factor)])
+    return right_with(case, trials, lines, [(tensor, right, factor)])
 
 
-def _right_with(
+def right_with(
     case: Refuted, trials: Trials, lines: Sequence[Equation], values: Sequence[tuple[Tensor, Tensor, Number]]
 ) -> bool:
     """True if every gradient is right where tensors are multiples of derivatives, at every point."""

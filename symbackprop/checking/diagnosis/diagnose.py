@@ -22,6 +22,7 @@ from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.cut_fault import CutFault, cut_fault, search_between
 from symbackprop.checking.diagnosis.line_edits import Edit
 from symbackprop.checking.diagnosis.locate import line_that_mends, located
+from symbackprop.checking.diagnosis.misread_names import misread_name
 from symbackprop.checking.diagnosis.numeric_filter import FAILURES, PLAIN, Refuted, Trials, same
 from symbackprop.checking.diagnosis.other_forward import of_another_forward
 from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
@@ -78,8 +79,9 @@ def diagnoses(case: Refuted, budget: Budget, several: Budget | None = None) -> D
     for name in case.wrong:
         if case.question.pairs[name][0] not in case.gradient.cotangents:
             return Diagnosis(f"{name}: the output does not depend on {name}, so its gradient is 0", f"d{name} = 0")
-    for name in () if case.formula is not None else case.wrong:
-        if case.derived[name] in _vanishing(case):
+    vanishing = set[Tensor]() if case.formula is not None else _vanishing(case)
+    for name in case.wrong:
+        if case.derived[name] in vanishing:
             how = "detaches" if STOP_GRADIENT in _functions(case) else "rounds"
             return Diagnosis(f"{name}: the forward pass {how} it, so its gradient is 0", f"d{name} = 0")
     case = _apart(case)
@@ -98,6 +100,9 @@ def diagnoses(case: Refuted, budget: Budget, several: Budget | None = None) -> D
         cause = _between_cuts(case, trials, fault, budget)
         if cause.text or len(case.own_lines) > FAR_TOO_LONG:
             return cause
+    misread = _misread(case, trials, budget) if fault is None and case.formula is None else None
+    if misread is not None:
+        return misread
     own, derivation = _own_search(case, trials), _derivation_search(case, trials)
     searches: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
         lambda: _by_independent_entries(case, budget),
@@ -231,6 +236,18 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
             if cause.text:
                 return cause
     return slip
+
+
+def _misread(case: Refuted, trials: Trials, budget: Budget) -> Diagnosis | None:
+    """The cure of a name that is bound to the tensor of another, if that is the fault."""
+    found = None if case.set_aside else misread_name(case, trials)
+    if found is None:
+        return None
+    try:
+        cause = _between_cuts(found[0], Trials(found[0]), found[1], budget)
+    except UnsupportedError:
+        return None
+    return cause if cause.text else None
 
 
 def _has_rounds(case: Refuted) -> bool:
