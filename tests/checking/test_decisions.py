@@ -277,7 +277,8 @@ def test_each_stop_of_a_trace_has_its_own_way_on(monkeypatch, stop, answers):
 @pytest.mark.parametrize("stated", STATUSES)
 @pytest.mark.parametrize("symbols", [("N",), ()])
 def test_sizes_are_stated_where_nothing_is_known_for_all_of_them(monkeypatch, whole, stated, symbols):
-    traced_as(monkeypatch, SimpleNamespace())
+    backward = SimpleNamespace(equations=[None] * check.LONGEST_STATED)
+    traced_as(monkeypatch, SimpleNamespace(backward=backward))
     first, second = said(whole, reason="whole"), said(stated, reason="stated")
     parts = {"decide_pair": first, "_telling_symbols": symbols, "_at_concrete_sizes": second, "_scope": "all sizes"}
     calls = stand_in(monkeypatch, check, **parts)
@@ -287,6 +288,8 @@ def test_sizes_are_stated_where_nothing_is_known_for_all_of_them(monkeypatch, wh
     assert answer is (second if tried and stated in ("PROVED", "REFUTED") else first)
     late = check._checked(asked(), Budget.of(1.0))  # a search that has taken this long is not begun again
     assert late is first
+    backward.equations.append(None)
+    assert check._checked(asked(), BUDGET) is first  # a whole model is not easier at stated sizes
 
 
 @pytest.mark.parametrize("found", [None, Failure("ValueError", True), Failure("ValueError", False)], ids=str)
