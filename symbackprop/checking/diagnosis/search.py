@@ -94,6 +94,7 @@ class EditSearch:
             case.formula is not None,
         )
         self._least = NO_EDIT
+        self._answers: dict[tuple[Tensor, ...], Response | None] = {}
         self._names = {n for n in case.own_names if " " not in n}  # z of line 48 is the local variable of a helper
         self._wanted = {a: b for a, b in goals.items() if a is not b}
         every = groups(lines, self.vocabulary)
@@ -168,9 +169,16 @@ class EditSearch:
     def responses(self) -> Iterator[tuple[list[Equation], Response]]:
         """Each line on which every goal depends, with how the goals answer to it, where they do so linearly."""
         for group in self._suspects:
-            response = self.trials.response(group, self.lines, self._wanted)
+            response = self._response(group)
             if response is not None:
                 yield group, response
+
+    def _response(self, group: Sequence[Equation]) -> Response | None:
+        """How the goals answer to some lines; worked out once, though each stage asks."""
+        tensors = tuple(e.tensor for e in group)
+        if tensors not in self._answers:
+            self._answers[tensors] = self.trials.response(group, self.lines, self._wanted)
+        return self._answers[tensors]
 
     def _candidates(self, stage: Stage) -> Iterator[Edit | None]:
         if stage == "several":
@@ -215,7 +223,7 @@ class EditSearch:
                 recurrence leaves, the next ones find: of such edits nothing is seen at first sight.
         """
         for group in suspects:
-            response = self.trials.response(group, self.lines, self._wanted)
+            response = self._response(group)
             if response is None:
                 yield from edits_of(group, self.vocabulary)
             elif response.curable:
