@@ -374,8 +374,12 @@ def _block_lengths(atom: Atom) -> Iterator[Poly]:
     for place in atom.args if atom.kind in ("delta", "nonneg") else ():
         for mono, _ in place.terms:
             for part, _ in mono.factors:
-                if part.kind == "quotient" and as_index(part.args[0]) is not None and as_constant(part.args[1]):
-                    yield part.args[1]
+                if (
+                    part.kind == "quotient"
+                    and as_index(part.args[0]) is not None
+                    and (as_constant(part.args[1]) or 0) > 0
+                ):
+                    yield part.args[1]  # divided by less than 0, the order of blocks is the other one
 
 
 def _order_of_places(atom: Atom) -> tuple[Index, Index] | None:

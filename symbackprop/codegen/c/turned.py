@@ -40,7 +40,7 @@ def turned(form: Form) -> Form:
 
 def _multiplies(s: Contract) -> bool:
     """True for products of matrices, also of those that are summed over, or that lie one behind the other."""
-    rows = [i for i in (axes(s.left)[:1] or ()) if i in axes(s.right)[:1] + axes(s.target)[:1]]
+    rows = [i for i in axes(s.left)[:1] if i in axes(s.right)[:1] + axes(s.target)[:1]]
     rows += [i for i in axes(s.right)[:1] if i in axes(s.target)[:1]]
     return as_product(s) is not None or any(as_product(_one_row(s, i)) is not None for i in rows)
 
