@@ -330,7 +330,9 @@ def decide(
         told = [f"shown to be right so far, {len(right)} of {len(goal.names)}: {enumerated(right)}"] if right else []
         notes = (*told, _tried(proof))
         return Verdict("UNDECIDED", subject, reason=proof.reason, notes=notes, lemmas=proof.lemmas)
-    return refuted(goal, subject, found, budget, scope)
+    turned = None if goal.formula else _with_slopes_of_claim(goal.traced)
+    # the slopes at kinks are a convention: a cure need not change them
+    return refuted(goal if turned is None else _goal(turned), subject, found, budget, scope)
 
 
 def look(goal: ProofGoal, names: Sequence[str], stage: Look, budget: Budget) -> Counterexample | None:

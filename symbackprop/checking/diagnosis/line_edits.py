@@ -18,6 +18,7 @@ from symbackprop.checking.diagnosis.node_replacements import (
     interchanged,
     lacking,
     multiplied,
+    other_parts,
     products,
     replaced,
     scaled,
@@ -268,7 +269,7 @@ def _with_repeats(expr: Expr) -> Iterator[Expr]:
 
 def everywhere(lines: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
     """One slip made in several lines: the same tensor is wrong wherever it stands, or a factor is missing."""
-    yield from _in_several(lines, vocabulary, (_turned, replaced, multiplied, _forward_parts))
+    yield from _in_several(lines, vocabulary, (_turned, other_parts, replaced, multiplied, _forward_parts))
 
 
 def constants_everywhere(lines: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
@@ -466,7 +467,7 @@ def _inside(line: Equation, vocabulary: Vocabulary) -> Found:
 
 
 SOURCES = (
-    misplaced, _inside, turned_sums, scaled, replaced, interchanged, added, products, multiplied, _turned,
+    misplaced, _inside, turned_sums, other_parts, scaled, replaced, interchanged, added, products, multiplied, _turned,
 )  # fmt: skip
 
 __all__ = [

@@ -37,10 +37,11 @@ from symbackprop.expression.build import (
     power,
     rewrite,
     substitute,
+    subtract,
     tensors_in,
 )
 from symbackprop.expression.program import Equation
-from symbackprop.expression.sizes import simplify
+from symbackprop.expression.sizes import decide, simplify
 from symbackprop.rendering.text import to_text
 
 MAXIMUM_FACTORS = 8
@@ -239,12 +240,48 @@ def added(line: Equation, v: Vocabulary) -> Found:
 
 
 def lacking(line: Equation, v: Vocabulary) -> Found:
-    """Another gradient that should be added to the line: the way around a layer is forgotten."""
-    before = [t for t in v.before(line.tensor) if t in v.sensitive and t.shape == line.tensor.shape]
-    for other in before[-MAXIMUM_OTHERS:] if line.tensor in v.sensitive else ():
-        new = Entry(other, line.indices)
+    """Another gradient that should be added to the line, or a part of one: the way around a layer is forgotten."""
+    before = [t for t in v.before(line.tensor) if t in v.sensitive]
+    alike = [(t, line.indices, "") for t in before if t.shape == line.tensor.shape][-MAXIMUM_OTHERS:]
+    longer = [t for t in before if len(t.shape) == len(line.tensor.shape) and t.shape != line.tensor.shape]
+    parts = [(t, here, end) for t in longer[-MAXIMUM_OTHERS:] for here, end in _parts(t, line.indices)]
+    for other, here, end in (*alike, *parts) if line.tensor in v.sensitive else ():
+        new = Entry(other, here)
         words = (f"the term {v.text(new)} is missing", f"the term {v.text(new)} does not belong there")
-        yield line.value, (("added", v.label(other)), words, add(line.value, new))
+        yield line.value, (("added", end, v.label(other)), words, add(line.value, new))
+
+
+def other_parts(line: Equation, v: Vocabulary) -> Found:
+    """The other end of an array of which a part is read: x[:, :n] and x[:, -n:]."""
+    for node in value_nodes(line.value):
+        if isinstance(node, Entry) and node.tensor.kind == "real" and node.indices:
+            parts = {Entry(node.tensor, here): end for here, end in _parts(node.tensor, [*map(_running, node.indices)])}
+            for new, end in parts.items() if node in parts else ():
+                if new is not node:
+                    called = v.called(node.tensor)
+                    words = both(f"the {end} of {called} belongs there, not its {parts[node]}")
+                    yield node, (("part", end), words, new)
+                    words = both(f"the beginning and the end of {called} are interchanged")
+                    yield node, ("part", words, new)
+                    yield node, (("part", node.tensor), words, new)  # in one round alone
+
+
+def _running(place: Expr) -> Expr:
+    """The index that runs along a part of an axis; a place that is none stays what it is."""
+    within = free_indices(place)
+    return next(iter(within)) if len(within) == 1 and isinstance(place, Add) else place
+
+
+def _parts(tensor: Tensor, places: Sequence[Expr]) -> Iterator[tuple[tuple[Expr, ...], str]]:
+    """The beginning and the end of an array that is longer along one axis than the indices that run along it."""
+    sizes = [i.size if isinstance(i, Index) else n for i, n in zip(places, tensor.shape, strict=True)]
+    differing = [k for k, (n, m) in enumerate(zip(tensor.shape, sizes, strict=True)) if n is not m]
+    if len(differing) == 1:
+        (axis,) = differing
+        more = simplify(subtract(tensor.shape[axis], sizes[axis]))
+        if decide("<", ZERO, more):
+            yield tuple(places), "beginning"
+            yield (*places[:axis], simplify(add(places[axis], more)), *places[axis + 1 :]), "end"
 
 
 def turned_sums(line: Equation, v: Vocabulary) -> Found:

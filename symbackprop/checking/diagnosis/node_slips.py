@@ -221,7 +221,7 @@ def _thresholds(node: Expr, v: Vocabulary) -> Iterator[Change]:
                         words = _instead("threshold", side, number(other))
                         ends = (number(other), node.right) if k == 0 else (node.left, number(other))
                         yield ("threshold", other), words, Compare(node.relation, *ends)
-        if node.relation != "==" and isinstance(node.right, Number):
+        if node.relation != "==" and isinstance(node.right, Number) and node.right is not ZERO:
             words = (f"a tolerance, {v.text(node.right)}, takes the place of equality", "equality is wrong")
             inner = inside_abs(node.left) or node.left
             yield "tolerance", words, Compare("==", inner, ZERO)
@@ -233,13 +233,13 @@ def _thresholds(node: Expr, v: Vocabulary) -> Iterator[Change]:
         yield "branches", both("the branches are interchanged"), Where(node.condition, node.otherwise, node.then)
         condition = v.text(node.condition)
         if node.otherwise is ZERO:
-            words = (f"no 0 belongs where not {condition}", f"0 belongs where not {condition}")
-            yield "then", words, node.then
+            yield "then", _nothing(f"not {condition}"), node.then
         else:
             yield "then", _exception(f"not {condition}"), node.then
             masked = Where(node.condition, node.then, ZERO)
             yield "masked", _zero(f"not {condition}"), masked
-        yield "otherwise", _exception(condition), node.otherwise
+        left_out = _nothing(condition) if node.then is ZERO else _exception(condition)
+        yield "otherwise", left_out, node.otherwise
 
 
 def _ungated(node: Expr) -> tuple[Expr, list[Expr]]:
@@ -409,6 +409,10 @@ def _instead(what: str, old: Expr, new: Expr) -> Wording:
 
 def _exception(condition: str) -> Wording:
     return f"no exception belongs where {condition}", f"it is an exception where {condition}, which is missing"
+
+
+def _nothing(condition: str) -> Wording:
+    return f"no 0 belongs where {condition}", f"0 belongs where {condition}"
 
 
 def _zero(condition: str) -> Wording:

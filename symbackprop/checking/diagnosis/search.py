@@ -192,13 +192,16 @@ class EditSearch:
             return self._promising(self._suspects, double_edits)
         suspects = [g for g in self._suspects if self._rank(g) == stage]
         found = self._promising(suspects, self._smaller)
-        if not self.vocabulary.derivation:  # nothing is assigned in a derivation
-            return itertools.chain(self._promising(suspects, overwritten, linear=False), found)
-        if stage == "likely":
+        if self.vocabulary.derivation:
+            if stage != "likely":
+                return found
             carried = without_carry(self.lines, self.vocabulary, self._sources)
             paths = self._promising(suspects, without_path, linear=False)  # the commonest slip, before all others
             return itertools.chain(carried, without_weights(self.lines, self.vocabulary), paths, found)
-        return found
+        assigned = self._promising(suspects, overwritten, linear=False)  # as nothing is in a derivation
+        # what one path sends back is a derivative, though not the one that is wanted
+        lacking = self._promising(suspects, without_term) if stage == "plausible" else ()
+        return itertools.chain(assigned, lacking, found)
 
     def _rank(self, group: list[Equation]) -> Stage:
         if defined(group) <= self.trusted:

@@ -143,10 +143,10 @@ class Vocabulary:
 
     def _written(self, expr: Expr) -> str:
         def visit(node: Expr) -> Expr | None:
-            if isinstance(node, Entry) and node.tensor in self.variables:
-                tensor = Tensor(self.variables[node.tensor], node.tensor.shape, node.tensor.kind)
-                return Entry(tensor, tuple(rewrite(i, visit) for i in node.indices))
-            return None
+            if not isinstance(node, Entry):
+                return None
+            tensor = Tensor(self.variables.get(node.tensor, node.tensor.name), node.tensor.shape, node.tensor.kind)
+            return Entry(tensor, tuple(simplify(rewrite(i, visit)) for i in node.indices))
 
         named = rewrite(expr, visit)
         if isinstance(named, Compare):
