@@ -706,7 +706,7 @@ def _fault_in_words(goal: ProofGoal, cause: Diagnosis) -> str:
     words = _explained(goal, cause.words, _unknown_to_the_user(goal))
     before = goal.traced.backward.by_tensor
     changed = {e.tensor for e in cause.lines if e.tensor in before and e.value is not before[e.tensor].value}
-    words = with_calls(words, goal.traced.ran, changed)
+    words = with_calls(words, goal.traced.ran, changed or set(cause.at))
     skipped = skipped_lines(goal.traced.ran, [e.tensor for e in cause.lines], cause.words)
     left_out = skipped.told
     if not left_out:

@@ -1,17 +1,17 @@
 """A user's backward pass in index notation, line by line as it was traced, with the user's own names.
 
 What a line computes on the way is put in, so that a line of code is one equation; a name that is assigned again is
-shown with an arrow. These are claims: nothing here has been proved. Main name: `claimed_lines`.
+shown with an arrow. These are claims: nothing here has been proved. Main names: `claimed_lines`, `helper_lines`.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from symbackprop.expression.build import Entry, Expr, Tensor, children, rewrite, tensors_in
+from symbackprop.expression.build import Entry, Expr, Tensor, children, mentioned, rewrite, tensors_in
 from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.normal_form.renaming import Pattern, pattern
 from symbackprop.proofs.shortening.unit_axes import factored, squeezed
@@ -43,13 +43,47 @@ def claimed_lines(backward: Program, called: Mapping[str, str], lines: range) ->
 
     Args:
         called: a tensor's name -> the user's own name for it.
-        lines: the lines of the function; what helpers compute elsewhere is left out.
+        lines: the lines of the function; `helper_lines` has what is computed elsewhere.
     """
     program = squeezed(backward)
+    own = [(n, e) for e in program.equations if (n := _line(e)) in lines]
+    return _as_told(program, own, called, dict.fromkeys((t.name for t in program.inputs), -1))
+
+
+def helper_lines(
+    backward: Program, called: Mapping[str, str], lines: range, upstream: Collection[str]
+) -> tuple[ClaimedLine, ...]:
+    """The traced equations of functions that are called to send a gradient back, in their own names.
+
+    Args:
+        lines: of the function that calls them.
+        upstream: the names of the gradients that are handed in.
+    """
+    program = squeezed(backward)
+    sent = {t for t in program.inputs if t.name in upstream}
+    for equation in program.equations:
+        if mentioned(equation.value) & sent:
+            sent.add(equation.tensor)
+    others = [(n, e) for e in program.equations if (n := _line(e)) not in lines and n >= 0 and e.tensor in sent]
+    return _as_told(program, others, called, {}, calls=True)
+
+
+def _as_told(
+    program: Program,
+    numbered: Iterable[tuple[int, Equation]],
+    called: Mapping[str, str],
+    known: dict[str, int],
+    *,
+    calls: bool = False,
+) -> tuple[ClaimedLine, ...]:
+    """Equations with the numbers of their lines, as mathematics; what was known by a name before has an arrow.
+
+    Args:
+        known: names, with the lines that gave them a value.
+        calls: whether a line that comes again belongs to another call, which has names of its own.
+    """
     parts = {e.tensor: e for e in program.equations if e.note.startswith(PART)}
-    known = {t.name for t in program.inputs}
     found: list[ClaimedLine] = []
-    numbered = [(n, e) for e in program.equations if (n := _line(e)) in lines]
     for number, equation in sorted(
         numbered, key=lambda pair: pair[0]
     ):  # a stable sort: the trace's order within a line
@@ -57,11 +91,15 @@ def claimed_lines(backward: Program, called: Mapping[str, str], lines: range) ->
         name = called.get(equation.tensor.name, equation.tensor.name)
         if _size(value) <= _MOST:
             left, right = (layout_of(with_users_names(e, called), NAMES) for e in (equation.left, value))
-            again = name in known
-            shown = row(left, relation("←" if again else "="), right)
-            found.append(ClaimedLine(number, shown, again, pattern(equation.left, value)))
-        known.add(name)
+            again = name in known and not (calls and known[name] == number)
+            found.append(ClaimedLine(number, told_as(left, right, again=again), again, pattern(equation.left, value)))
+        known.setdefault(name, number)
     return tuple(found)
+
+
+def told_as(left: Layout, right: Layout, *, again: bool) -> Layout:
+    """What a name stands for, with an arrow where it stood for something else before."""
+    return row(left, relation("←" if again else "="), right)
 
 
 def _line(equation: Equation) -> int:

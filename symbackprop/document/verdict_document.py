@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from symbackprop.checking.user_lines import ClaimedLine, claimed_lines, with_users_names
+from symbackprop.checking.user_lines import ClaimedLine, claimed_lines, helper_lines, told_as, with_users_names
 from symbackprop.checking.verdict import GIVEN_SIZES
 from symbackprop.document.context import joined, listed, sentence
 from symbackprop.document.error_figure import error_figure
@@ -31,13 +31,13 @@ from symbackprop.document.model import (
     Table,
     Text,
 )
-from symbackprop.document.repetition import repeated, shown_once
+from symbackprop.document.repetition import Stretch, repeated, shown_once, stretches
 from symbackprop.document.reproduce import arguments_of, handed_in
 from symbackprop.document.story import story
 from symbackprop.document.user_code import lines_of, span_of, statement_at
-from symbackprop.expression.build import Expr, Tensor, tensors_in
+from symbackprop.expression.build import Add, Expr, Tensor, entries_once, tensors_in
 from symbackprop.expression.program import UPSTREAM, Equation, Program
-from symbackprop.normal_form.renaming import pattern
+from symbackprop.normal_form.renaming import Pattern, pattern
 from symbackprop.proofs.line_by_line import identities
 from symbackprop.proofs.shortening.unit_axes import factored, letters_for, squeezed, with_letters
 from symbackprop.rendering.layout import relation, row
@@ -121,7 +121,7 @@ def _claim(verdict: VerdictLike) -> Iterator[Block]:
                 number, read = (Strong(str(line.number)),), (Strong(_MARK), " ", *read)
             rows.append((number, (Code(line.code),), read))
         table = Table(("Line", "As written", "As mathematics"), tuple(rows), shares=(0.06, 0.5, 0.36))
-        yield Section("The claim", (table, *_in_index_notation(traced, suspect)))
+        yield Section("The claim", (table, *_in_index_notation(traced, _of_helpers(verdict), suspect)))
     elif formula is not None:
         yield Section("The claim", (Display(((DisplayedEquality(*formula), ()),)),))
     elif verdict.claimed:
@@ -192,19 +192,41 @@ def _traced(verdict: VerdictLike) -> tuple[ClaimedLine, ...]:
     return claimed_lines(_spared(verdict), verdict.called, span_of(verdict.written))
 
 
-def _in_index_notation(traced: Sequence[ClaimedLine], suspects: set[int]) -> Iterator[Block]:
+def _of_helpers(verdict: VerdictLike) -> tuple[ClaimedLine, ...]:
+    """What functions compute that are called with gradients."""
+    if verdict.claim is None or verdict.written is None or verdict.program is None:
+        return ()
+    upstream = {t.name for t in handed_in(verdict.program)}
+    return helper_lines(_spared(verdict), verdict.called, span_of(verdict.written), upstream)
+
+
+def _in_index_notation(
+    traced: Sequence[ClaimedLine], helpers: Sequence[ClaimedLine], suspects: set[int]
+) -> Iterator[Block]:
     """All lines once more; also those that cannot be turned into mathematics as they stand."""
     if not traced:
         return
     arrow = " An arrow gives a new value to a name in use." if any(line.again for line in traced) else ""
     yield Paragraph((f"In index notation the lines say:{arrow}",))
+    yield _once(traced, shown_once(_looks(traced)), suspects, "rounds")
+    if helpers:
+        yield Paragraph(("The functions that they call for gradients compute, in names of their own:",))
+        yield _once(helpers, stretches(_looks(helpers)), suspects, "calls")
+
+
+def _looks(traced: Sequence[ClaimedLine]) -> list[tuple[int, Pattern]]:
+    return [(line.number, line.look) for line in traced]
+
+
+def _once(traced: Sequence[ClaimedLine], found: Iterable[Stretch], suspects: set[int], turns: str) -> Display:
+    """Lines with their numbers, those that repeat once."""
     rows: list[tuple[Symbolic, Text]] = []
-    for stretch in shown_once([(line.number, line.look) for line in traced]):
-        rounds = f" So in each of {stretch.times} rounds." if stretch.times > 1 else ""
+    for stretch in found:
+        rounds = f" So in each of {stretch.times} {turns}." if stretch.times > 1 else ""
         for line in (traced[k] for k in stretch.block(0)):
             note = _numbered(line.number, suspects)
             rows.append((Symbolic(line.mathematics), (*note, rounds) if rounds else note))
-    yield Display(tuple(rows))
+    return Display(tuple(rows))
 
 
 def _numbered(number: int, suspects: set[int]) -> Text:
@@ -222,12 +244,22 @@ def _fault(verdict: VerdictLike) -> Iterator[Block]:
     cures += [(left, right, "As it is right.") for kind, left, right in verdict.formulas if kind == "cure"]
     if cures:
         body.append(Paragraph(("With this change the claim was proved:",)))
-        body.append(Display(tuple((DisplayedEquality(left, right), (note,)) for left, right, note in cures)))
+        body.append(Display(tuple((_cured(left, right), (note,)) for left, right, note in cures)))
     elif verdict.cure:
         body.append(Paragraph(("Right would be ", Code(verdict.cure), f", which was proved{of_sizes}.")))
     code = [text for line in verdict.cured if line.code for text in _changed(verdict, line)]
     body += [Paragraph(("In the code:",)), Listing("\n".join(code), "diff")] if code else []
     yield Section("What is wrong, and the cure", tuple(body))
+
+
+def _cured(left: Expr, right: Expr) -> DisplayedEquality | Symbolic:
+    """A line as it would be; where it reads the value that its name had before, it is no equality."""
+    own = next(iter(tensors_in(left)))
+    read = [e for e in entries_once(right) if e.tensor.name == own.name]
+    # another step of a recurrence, h[t - 1], has the name that it is defined by
+    if any(e.tensor.shape != own.shape or not any(isinstance(i, Add) for i in e.indices) for e in read):
+        return Symbolic(told_as(layout_of(left, NAMES), layout_of(right, NAMES), again=True))
+    return DisplayedEquality(left, right)
 
 
 def _changed(verdict: VerdictLike, cured: Any) -> list[str]:

@@ -414,6 +414,38 @@ def test_verdict_shows_each_line_of_the_code_in_index_notation(tmp_path) -> None
     ]
 
 
+def scaled_back_by(dy, g):
+    d = dy * g
+    return d
+
+
+def helped_forward(x, g, h):
+    return np.tanh(np.tanh(x * g) * h) * g
+
+
+def helped_backward(dout, x, g, h):
+    t = np.tanh(x * g)
+    u = np.tanh(t * h)
+    d = scaled_back_by(dout, g)
+    ds = d * (1 - u * u)
+    d = scaled_back_by(ds, h)
+    d = d * (1 - t)
+    return {"x": d * g, "h": (ds * t).sum(axis=0)}
+
+
+def test_verdict_shows_what_helpers_compute_and_no_equality_where_a_name_gets_a_new_value(tmp_path) -> None:
+    verdict = check(helped_forward, helped_backward, shapes={"x": ("N", "D"), "g": ("D",), "h": ("D",)})
+    text = verdict.save(tmp_path / "verdict.md").read_text(encoding="utf-8")
+    helpers = text[text.index("The functions that they call for gradients compute") :].split("\n## ")[0]
+    assert re.findall(r"\$\$\n(.+?)\n\$\$\n\n(.+)", helpers) == [
+        (
+            r"d_{ni} = \mathit{dout}_{ni}\,g_{i}",
+            f"Line {scaled_back_by.__code__.co_firstlineno + 1}. So in each of 2 calls.",
+        )
+    ]
+    assert r"d_{ni} \leftarrow d_{ni}\,(1 - t_{ni}\,t_{ni})" in text[text.index("With this change") :]
+
+
 def test_verdict_on_a_formula_shows_claim_and_truth_as_mathematics(tmp_path) -> None:
     verdict = verify(Network([3, 5, 4]), "delta2[n,i]", "sum(j, W2[j,i]*delta3[n,j])")
     text = verdict.save(tmp_path / "verdict.tex").read_text(encoding="utf-8")

@@ -42,6 +42,7 @@ class Diagnosis:
         lines: equations of the backward pass as they would be right, if the cure changes some.
         alone: whether the words say what to write, in whatever names the cure is.
         others: what else is wrong, where one fault is not all: each was found with those before it mended.
+        at: what the line computes that the words name, where no line is changed.
     """
 
     words: str
@@ -49,6 +50,7 @@ class Diagnosis:
     lines: tuple[Equation, ...] = ()
     alone: bool = False
     others: tuple[Diagnosis, ...] = ()
+    at: tuple[Tensor, ...] = ()
 
     @property
     def faults(self) -> tuple[Diagnosis, ...]:

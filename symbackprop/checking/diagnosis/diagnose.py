@@ -671,7 +671,7 @@ def _slips(
         line = search.changed(edit)
         words = _slip(case, edit, search)
         place = _place_of_slip(case, edit, search)
-        words = f"{place}: {words}" if place else words
+        words = f"{place.note.removeprefix(PART)}: {words}" if place is not None else words
         names = _derivative_names(case) | dict(own or {})
         right = _renamed(known[line.tensor].value, names)
         called = names.get(line.tensor, line.tensor.name)
@@ -687,10 +687,11 @@ def _slips(
         left, _, right_side = text.partition(" = ")
         says_something = left != right_side and len(text) <= MAXIMUM_CURE
         _suspect(case, search, words)
+        there = () if place is None else (place.tensor,)
         if _proved(case, edit, search.lines, search.goals, share):
-            yield Diagnosis(words, text if says_something else "")
+            yield Diagnosis(words, text if says_something else "", at=there)
         elif search.trials.telling:
-            yield Diagnosis(f"{words}{AS_SHOWN}")
+            yield Diagnosis(f"{words}{AS_SHOWN}", at=there)
 
 
 def _left_behind(case: Refuted, search: EditSearch, stage: Stage, budget: Budget) -> Iterator[Diagnosis]:
@@ -738,10 +739,10 @@ def _slip(case: Refuted, edit: Edit, search: EditSearch) -> str:
     return f"in the derivative with respect to {here}, {edit.reverse}"
 
 
-def _place_of_slip(case: Refuted, edit: Edit, search: EditSearch) -> str:
+def _place_of_slip(case: Refuted, edit: Edit, search: EditSearch) -> Equation | None:
     """The user's line that has the numbers of the slip: what it computes is what the derivation gives with it.
 
-    If there is none, the first that should be a derivative and is not; "" if that is not known either.
+    If there is none, the first that should be a derivative and is not; None if that is not known either.
     """
     table, changed = {e.tensor: e for e in edit.equations}, search.changed(edit).tensor
     found = [line for line in case.own_lines if line.note]
@@ -751,11 +752,11 @@ def _place_of_slip(case: Refuted, edit: Edit, search: EditSearch) -> str:
                 right = bench.edited(table, search.lines).arrays[changed]
                 found = [line for line in found if same(bench.arrays[line.tensor], right, PLAIN)]
         except FAILURES:
-            return ""
+            return None
     if found:
-        return found[-1].note.removeprefix(PART)
+        return found[-1]
     fault = None if case.set_aside else cut_fault(case, search.trials)
-    return "" if fault is None else fault.line.note.removeprefix(PART)
+    return None if fault is None else fault.line
 
 
 def _missing_path(case: Refuted, edit: Edit, search: EditSearch) -> tuple[Tensor, Tensor, bool] | None:
