@@ -242,6 +242,41 @@ def test_replay_accepts_the_derivative_of_a_scale_and_no_other():
             Replay(composition.program, [wrong])
 
 
+def test_replay_accepts_a_gate_whose_derivative_is_a_state_times_that_of_the_next():
+    """n_bar = z*h_bar looks like the derivative of a scale, but h_bar is computed in the same rounds."""
+
+    def forward(x, u):
+        h, out = np.zeros(x.shape[1]), []
+        for t in range(x.shape[0]):
+            z = np.exp(h * u)
+            n = np.tanh(x[t] + h)
+            h = z * n
+            out.append(h)
+        return np.stack(out)
+
+    def backward(dout, x, u):
+        hs, gates = [np.zeros(x.shape[1])], []
+        for t in range(x.shape[0]):
+            z, n = np.exp(hs[-1] * u), np.tanh(x[t] + hs[-1])
+            hs.append(z * n)
+            gates.append((z, n))
+        dx, du, dh = np.zeros_like(x), np.zeros_like(u), np.zeros_like(hs[0])
+        for t in reversed(range(x.shape[0])):
+            z, n = gates[t]
+            dh = dout[t] + dh
+            da = dh * n * z
+            du += da * hs[t]
+            dx[t] = dh * z * (1 - n * n)
+            dh = da * u + dx[t]
+        return {"x": dx, "u": du}
+
+    goal = goal_of(trace_pair(forward, backward, {"x": ("T", "N"), "u": ("N",)}))
+    facts, derived = goal.gradient.program.facts, goal.gradient.adjoint
+    composition = Composition(goal.question, derived, goal.traced.backward, facts, 1e9)
+    pairs = {name: (goal.traced.gradients[name], goal.derived[name]) for name in goal.names}
+    assert not composition.proof(pairs).unproved
+
+
 @pytest.mark.parametrize(("start", "kind"), [(2.0, "max"), (-3.0, "max"), (2.0, "min"), (-3.0, "min")])
 def test_trace_of_a_running_extremum_begins_with_what_was_before(start, kind):
     def forward(x):
