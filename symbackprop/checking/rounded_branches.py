@@ -15,11 +15,28 @@ from symbackprop.evaluation.compile import OutOfRangeError
 from symbackprop.evaluation.exact import Evaluator, array_of
 from symbackprop.evaluation.number_types import FLOAT, Missing, TooCloseError, Value, ball
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import Apply, Compare, Entry, Number, Tensor, free_indices, nodes_once
+from symbackprop.expression.build import (
+    ZERO,
+    Add,
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Index,
+    Multiply,
+    Number,
+    Quotient,
+    Remainder,
+    Symbol,
+    Tensor,
+    free_indices,
+    nodes_once,
+)
 from symbackprop.expression.program import Equation, Program
 from symbackprop.rendering.text import to_text
 
 BITS = 1024  # tanh(300) is told from 1
+UNROUNDED = ("step", "relu", "abs")  # which give what they are given, or a whole number
 _Sides = tuple[Tensor, Tensor]
 
 
@@ -83,17 +100,37 @@ def _differ(left: Value, right: Value) -> bool:
 
 
 def _is_exact(node: Compare, rounded: set[Tensor]) -> bool:
-    """True for a comparison of plain numbers, without anything between them that may round to the same."""
+    """True for a comparison of plain numbers, without anything between them that may round to the same.
+
+    Places are whole numbers, whatever is done with them. A sum of two has its sign in floating point, too.
+    """
     sides = (node.left, node.right)
-    return all(isinstance(s, Number) or (isinstance(s, Entry) and s.tensor not in rounded) for s in sides)
+    plain = [isinstance(s, Number) or (isinstance(s, Entry) and s.tensor not in rounded) for s in sides]
+    if all(plain) or all(map(_is_whole, sides)):
+        return True
+    if ZERO not in sides:
+        return False
+    other = sides[0] if sides[1] is ZERO else sides[1]
+    terms = other.terms if isinstance(other, Add) else ()
+    return len(terms) == 2 and all(isinstance(t, Entry) and t.tensor not in rounded for t in terms)
+
+
+def _is_whole(expr: Expr) -> bool:
+    """True of what is computed from places and sizes alone, without fractions."""
+    return all(
+        isinstance(n, (Index, Add, Multiply, Quotient, Remainder))
+        or (isinstance(n, Symbol) and n.kind == "size")
+        or (isinstance(n, Number) and n.value.denominator == 1)
+        for n in nodes_once(expr)
+    )
 
 
 def _results_of_functions(program: Program) -> set[Tensor]:
-    """The tensors into which a function of real numbers has gone."""
+    """The tensors into which a function of real numbers has gone that levels off."""
     found: set[Tensor] = set()
     for equation in program.equations:
         for n in nodes_once(equation.value):
-            if (isinstance(n, Apply) and n.function.name != "step") or (isinstance(n, Entry) and n.tensor in found):
+            if (isinstance(n, Apply) and n.function.name not in UNROUNDED) or (isinstance(n, Entry) and n.tensor in found):
                 found.add(equation.tensor)
     return found
 

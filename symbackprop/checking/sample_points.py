@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from symbackprop.checking.question import Question
 from symbackprop.checking.regions import ANY, Assignment, finite_regions, may_have_no_value
+from symbackprop.errors import SymbackpropError
+from symbackprop.evaluation.arrays import Vectors
 from symbackprop.evaluation.compile import Compiler, OutOfRangeError, State
 from symbackprop.evaluation.exact import Evaluator, all_symbols, array_of
 from symbackprop.evaluation.number_types import FLOAT, TooCloseError
@@ -155,6 +157,8 @@ class Sampler:
 
         def finite(assignment: Assignment) -> bool:
             point = own.moved(own.point(sizes), assignment)
+            if has_values_as_arrays(forward, point):
+                return True
             key = tuple(f.name for f in point.functions.values())
             if key not in evaluators:
                 evaluators[key] = Evaluator(forward, FLOAT, point.functions)
@@ -227,6 +231,17 @@ def has_values(evaluator: Evaluator, point: Point) -> bool:
     except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
         return False
     return all(math.isfinite(v) for t in evaluator.program.outputs for v in arrays[t].values())
+
+
+def has_values_as_arrays(program: Program, point: Point) -> bool:
+    """True if a program is seen to have finite values all the way, as arrays; what is False tells nothing."""
+    vectors = Vectors(point)
+    try:
+        with np.errstate(divide="raise", over="raise", invalid="raise"):
+            vectors.run(program.equations)
+    except (SymbackpropError, ArithmeticError, LookupError):
+        return False
+    return all(np.isfinite(vectors.arrays[t]).all() for t in program.outputs)
 
 
 def with_tiles(

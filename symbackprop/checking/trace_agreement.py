@@ -12,7 +12,7 @@ import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ from symbackprop.expression.build import (
     nodes_once,
 )
 from symbackprop.expression.functions import OF_POSITIVE
-from symbackprop.expression.program import Program, defined_once
+from symbackprop.expression.program import Equation, Program, defined_once
 from symbackprop.expression.shown import in_a_line
 from symbackprop.frontends.numpy.traced import Traced, backward_roles, beside_inputs, outputs_and_cache, unwritten
 from symbackprop.frontends.numpy.tracer import name_of
@@ -82,11 +82,26 @@ class _Pair:
     backward: Callable[..., Any]
     traced: Traced
     roles: Mapping[str, str]
-    programs: tuple[Evaluator, Evaluator]
     floor: float
     asked: list[Sizes] = field(default_factory=list)
     stopped: str = ""  # what the forward raised last
     _enclosures: list[tuple[Program, Point, dict[Tensor, Array]]] = field(default_factory=list)
+
+    @property
+    def programs(self) -> tuple[Program, Program]:
+        """What was traced."""
+        return self.traced.forward, self.traced.backward
+
+    @cached_property
+    def evaluators(self) -> tuple[Evaluator, Evaluator]:
+        """The referee of both programs; made where it is asked, since arrays tell most of the time."""
+        forward, backward = self.programs
+        return Evaluator(forward, FLOAT), Evaluator(backward, FLOAT)
+
+    @cached_property
+    def equations(self) -> tuple[Equation, ...]:
+        """Those of both programs."""
+        return tuple(defined_once(e for p in self.programs for e in p.equations).values())
 
     def enclosed(self, program: Program, point: Point) -> dict[Tensor, Array]:
         """Every entry of a program with its error bounds; empty where there are none. The last point is remembered."""
@@ -118,9 +133,8 @@ def agree_with_numpy(
     pairs = {name: (inputs[name], tensor) for name, tensor in traced.gradients.items()}
     question = Question(traced.forward, traced.backward, pairs, traced.upstream, told_sizes=traced.telling)
     sampler = Sampler(question, random.Random(7))
-    programs = Evaluator(traced.forward, FLOAT), Evaluator(traced.backward, FLOAT)
     floor = CLOSE * min([1.0, *question.constants[:1]])
-    pair = _Pair(forward, backward, traced, backward_roles(forward, backward, list(inputs)), programs, floor)
+    pair = _Pair(forward, backward, traced, backward_roles(forward, backward, list(inputs)), floor)
     try:
         return _examine(pair, sampler, choices)
     except (MalformedError, TraceDiffersError) as error:
@@ -146,12 +160,12 @@ def compared_with_numpy(program: Program, sizes: Mapping[str, int]) -> Program:
 
 
 def _examine(pair: _Pair, sampler: Sampler, choices: int) -> str:
-    tensors = sum(len(e.program.tensors) for e in pair.programs)
+    tensors = sum(len(p.tensors) for p in pair.programs)
     largest = max(LARGEST, OF_EACH * tensors)
     telling = [s for s in sampler.size_choices() if sampler.entries(s) <= largest]
-    if any(unwritten(e.program) for e in pair.programs):
+    if any(map(unwritten, pair.programs)):
         for sizes in telling:
-            _only_written(pair.programs, sampler.point(sizes))
+            _only_written(pair.evaluators, sampler.point(sizes))
     lengths = 1 if pair.traced.sizes else LENGTHS
     for k, sizes in enumerate(telling):
         missing = _missing(pair.asked, telling, lengths)
@@ -196,7 +210,8 @@ def _unasked(pair: _Pair, telling: list[Sizes], lengths: int) -> str:
 
 def _ask_at(pair: _Pair, sampler: Sampler, sizes: Sizes) -> None:
     """Compare at these sizes, at the first point where both functions have finite values."""
-    if any(_compare(pair, sampler.point(sizes)) for _ in range(TRIES)):
+    points = (sampler.point(sizes) for _ in range(TRIES))
+    if any(_compare(pair, point, needed=_as_arrays(pair, point)) for point in points):
         pair.asked.append(sizes)
 
 
@@ -206,12 +221,12 @@ def _ask_with_all_digits(pair: _Pair, sampler: Sampler, sizes: Sizes) -> str:
     Returns:
         why the equations do not tell what NumPy computes: numbers that are equal are not after rounding.
     """
-    compares = any(RoundedBranches(e.program).sides for e in pair.programs)
+    compares = any(RoundedBranches(p).sides for p in pair.programs)
     for seed in range(min(ALL_DIGITS_TRIES, 1 + SEVERAL // sampler.entries(sizes))):
         point, rng = sampler.point(sizes), np.random.default_rng(seed)
         moved = {t: point.inputs[t] * (1 - ALL_DIGITS * rng.random(point.inputs[t].shape)) for t in sampler.real_inputs}
         point = replace(point, inputs={**point.inputs, **moved})
-        if not _compare(pair, point, extreme=True):
+        if not _compare(pair, point, extreme=True, needed=_as_arrays(pair, point)):
             continue
         if compares and not seed and not _as_real_numbers(pair, point, _or_equal(ball(BITS))):
             return "rounding decides whether numbers are equal that are so exactly: NumPy returns another value there"
@@ -265,7 +280,7 @@ def _extremes(pair: _Pair, sampler: Sampler, sizes: Sizes) -> str:
     sides = [r for r in regions(list(constants)[: 2 * CONSTANTS]) if r is not ANY]
     sides += [Region(f"near {m:g}", 0, m) for m in MAGNITUDES]
     sides += [Region(f"near {sign * m:g}", sign, m) for m in SATURATED for sign in (1, -1)]
-    tensors, branches = sampler.real_inputs, [RoundedBranches(e.program) for e in pair.programs]
+    tensors, branches = sampler.real_inputs, [RoundedBranches(p) for p in pair.programs]
     sides = sides[: max(8, EXTREME_ENTRIES // sampler.entries(sizes))]
     points = [sampler.moved(sampler.point(sizes), dict.fromkeys(tensors, region)) for region in sides]
     for region, point, needed in zip(sides, points, _side_by_side(pair, points), strict=True):
@@ -278,7 +293,7 @@ def _extremes(pair: _Pair, sampler: Sampler, sizes: Sizes) -> str:
 
 def _as_real_numbers(pair: _Pair, point: Point, balls: Field | None = None) -> bool:
     """Whether all results in floating point are those of the equations in real numbers, by and large."""
-    for program in pair.programs:
+    for program in pair.evaluators:
         near, exact = _evaluated(program, point), _enclosed(program.program, point, balls or ball(BITS))
         if near is None:
             continue
@@ -318,7 +333,7 @@ def _compare(
     try:
         return _run_both(pair, point, needed)
     except TraceDiffersError:
-        if all(_steady(p, point) for p in pair.programs):
+        if all(_steady(p, point) for p in pair.evaluators):
             raise
         return False
     except MalformedError:
@@ -381,9 +396,9 @@ def _run_both(pair: _Pair, point: Point, needed: Mapping[Tensor, Floats] | None 
         plain = [_plain(v) for v in _listed(outputs)]
         if not all(np.isfinite(v).all() for v in plain):
             return False
-        forward, backward = pair.programs
         if needed and _seen_alike(pair, point, plain, cache, needed):
             return True
+        forward, backward = pair.evaluators
         expected = _evaluated(forward, point)
         if expected is None:
             _must_read_inside(pair.forward, forward, point)
@@ -411,22 +426,34 @@ def _side_by_side(pair: _Pair, points: Sequence[Point]) -> list[Mapping[Tensor, 
     The points have the same sizes.
     """
     nothing: list[Mapping[Tensor, Floats]] = [{} for _ in points]
-    programs = [e.program for e in pair.programs]
     first = points[0]
     if any(p.parameters != first.parameters or p.functions != first.functions for p in points):
         return nothing
-    if any(map(_counts, programs)):
+    if any(map(_counts, pair.programs)):
         return nothing
-    equations = defined_once(e for p in programs for e in p.equations).values()
     try:
         with quietly():
             vectors = Vectors(first)
-            vectors.run(equations)
-            every = vectors.changed({t: np.stack([p.inputs[t] for p in points]) for t in first.inputs}, equations, True)
+            vectors.run(pair.equations)
+            several = {t: np.stack([p.inputs[t] for p in points]) for t in first.inputs}
+            every = vectors.changed(several, pair.equations, True)
     except (SymbackpropError, ArithmeticError, IndexError):
         return nothing
-    outputs = {t: np.asarray(every.arrays[t], dtype=np.float64) for p in programs for t in p.outputs}
+    outputs = {t: np.asarray(every.arrays[t], dtype=np.float64) for p in pair.programs for t in p.outputs}
     return [{t: a[k] if t in every.trials else a for t, a in outputs.items()} for k in range(len(points))]
+
+
+def _as_arrays(pair: _Pair, point: Point) -> Mapping[Tensor, Floats]:
+    """What the equations give at an ordinary point, evaluated as arrays; empty where anything has no finite value."""
+    if any(map(_counts, pair.programs)):
+        return {}
+    try:
+        with np.errstate(divide="raise", over="raise", invalid="raise"):
+            vectors = Vectors(point)
+            vectors.run(pair.equations)
+    except (SymbackpropError, ArithmeticError, IndexError):
+        return {}
+    return {t: np.asarray(vectors.arrays[t], dtype=np.float64) for p in pair.programs for t in p.outputs}
 
 
 def _seen_alike(pair: _Pair, point: Point, outputs: list[Floats], cache: Any, needed: Mapping[Tensor, Floats]) -> bool:

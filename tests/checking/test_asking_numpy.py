@@ -39,9 +39,9 @@ def pair_of(forward=twice, backward=back, sizes=None, floor=0.0, asked=(), **mor
     traced = SimpleNamespace(
         sizes=sizes or {}, forward=SimpleNamespace(inputs=(X,), outputs=(OUT,)), upstream=(UP,), gradients={"x": OUT}
     )
-    programs = (SimpleNamespace(program=TWICE), SimpleNamespace(program=NOTHING))
-    parts = {"forward": forward, "backward": backward, "traced": traced, "roles": {"dout": "upstream"}, "programs": programs,
-             "floor": floor, "asked": list(asked), "stopped": "", "enclosed": lambda *_: {}}  # fmt: skip
+    evaluators = (SimpleNamespace(program=TWICE), SimpleNamespace(program=NOTHING))
+    parts = {"forward": forward, "backward": backward, "traced": traced, "roles": {"dout": "upstream"},
+             "programs": (TWICE, NOTHING), "evaluators": evaluators, "floor": floor, "asked": list(asked), "stopped": "", "enclosed": lambda *_: {}}  # fmt: skip
     return SimpleNamespace(**{**parts, **more})
 
 
@@ -126,7 +126,8 @@ def test_unwritten_arrays_are_looked_at_wherever_there_are_any(monkeypatch):
 @pytest.mark.parametrize("answers", list(itertools.product((True, False), repeat=3)))
 def test_a_choice_of_sizes_has_a_few_points(monkeypatch, answers):
     shown = iter(answers)
-    monkeypatch.setattr(module, "_compare", lambda pair, point: next(shown))
+    monkeypatch.setattr(module, "_as_arrays", lambda pair, point: point)
+    monkeypatch.setattr(module, "_compare", lambda pair, point, needed: point is needed and next(shown))
     pair = pair_of()
     module._ask_at(pair, sampler_of(), {N: 3})
     assert pair.asked == ([{N: 3}] if any(answers) else [])
@@ -169,7 +170,8 @@ def test_a_forward_is_finite_where_all_that_it_returns_is(result, finite):
 @pytest.mark.parametrize("asked", [True, False])
 def test_inputs_with_all_their_digits_show_what_rounding_decides(monkeypatch, compares, same, asked):
     points = []
-    monkeypatch.setattr(module, "_compare", lambda pair, point, extreme: points.append(point) or asked)
+    monkeypatch.setattr(module, "_as_arrays", lambda pair, point: {})
+    monkeypatch.setattr(module, "_compare", lambda pair, point, extreme, needed: points.append(point) or asked)
     monkeypatch.setattr(module, "RoundedBranches", lambda program: SimpleNamespace(sides=compares))
     monkeypatch.setattr(module, "_as_real_numbers", lambda *_: same)
     sampler = sampler_of()
@@ -236,8 +238,7 @@ def test_either_side_of_each_constant_and_of_every_magnitude_is_asked(monkeypatc
 def traced_pair(forward, backward, **shapes):
     traced = trace_pair(forward, backward, shapes, {}, None, None, seconds=20)
     roles = module.backward_roles(forward, backward, list(shapes))
-    programs = Evaluator(traced.forward, FLOAT), Evaluator(traced.backward, FLOAT)
-    return module._Pair(forward, backward, traced, roles, programs, 1e-4)
+    return module._Pair(forward, backward, traced, roles, 1e-4)
 
 
 def shifted(x, w):
@@ -263,7 +264,7 @@ def test_extreme_points_are_evaluated_side_by_side_as_the_referee_does():
     pair = traced_pair(shifted, shifted_back, x=("N", "D"), w=("D", "E"))
     points = points_of(pair, 3)
     for point, found in zip(points, module._side_by_side(pair, points), strict=True):
-        for evaluator in pair.programs:
+        for evaluator in pair.evaluators:
             for tensor, values in module._evaluated(evaluator, point).items():
                 assert np.allclose(found[tensor], values, rtol=1e-12, atol=0)
     other = module.replace(points[1], parameters={Symbol("c"): 2.0})

@@ -114,7 +114,7 @@ def test_enclosures_are_those_of_the_program_that_is_asked():
     traced = asked_about_product()
     question = Question(traced.forward, traced.backward, {}, traced.upstream)
     sampler = Sampler(question, random.Random(0))
-    pair = _Pair(None, None, traced, {}, (None, None), 0.0)
+    pair = _Pair(None, None, traced, {}, 0.0)
     for point in (sampler.point(sizes) for sizes in sampler.size_choices()[:2]):
         for program in (traced.forward, traced.backward, traced.forward):
             assert set(program.outputs) <= set(pair.enclosed(program, point))
