@@ -35,8 +35,12 @@ from symbackprop.expression.build import (
     Add,
     Entry,
     Expr,
+    Extremum,
     Index,
+    Kronecker,
     Number,
+    Position,
+    Sum,
     Symbol,
     Tensor,
     Where,
@@ -100,6 +104,28 @@ class Order(Enum):
 ONE_SIDED, EAGER, FORWARD, ONCE, TWICE, UNEVEN, STEPWISE = Order
 
 
+class Sums(Enum):
+    """Which sums over axes of a few entries are written out.
+
+    NAMED: those that are no longer than the longest of them over whose axis the programs also name entries one by one,
+    as a loop does that was followed round by round. ALL, NONE: whatever is named.
+    """
+
+    NAMED = 1
+    ALL = 2
+    NONE = 3
+
+    def longest(self, program: Program) -> int:
+        """The length up to which sums are written out."""
+        if self is Sums.NONE:
+            return 0
+        if self is Sums.NAMED:
+            axes = _summed_and_named(program)
+        else:
+            axes = {n for e in program.equations for n in e.tensor.shape}
+        return min(max(map(_length, axes), default=0), LONGEST_WRITTEN_OUT)
+
+
 @dataclass(frozen=True)
 class ComposedProof:
     """What was proved by lemmas that the replay accepts.
@@ -125,7 +151,7 @@ class Composition:
         deadline: the work by which it must have ended.
         alike: the numbers of all tensors, where they are known already.
         explicit: whether recurrences are sought to be told as sums over steps.
-        sums: whether sums over axes of a few entries stay sums; else they are written out.
+        sums: which of them are written out.
     """
 
     def __init__(
@@ -137,7 +163,7 @@ class Composition:
         deadline: float,
         alike: Lookalikes | None = None,
         explicit: bool = False,
-        sums: bool = False,
+        sums: Sums = Sums.NAMED,
     ) -> None:
         self.derived, self.claimed, self.deadline = derived, claimed, deadline
         self._forward = frozenset(e.tensor for e in question.forward.equations)
@@ -154,8 +180,7 @@ class Composition:
         self.lemmas: dict[Tensor, Lemma] = {}
         self.program = joined(derived, claimed)
         self._order = {t: k for k, t in enumerate(self.program.tensors)}
-        longest = max((_length(n) for e in self.program.equations for n in e.tensor.shape), default=0)
-        self.expanded = 0 if sums else min(longest, LONGEST_WRITTEN_OUT)
+        self.expanded = sums.longest(self.program)
         self.cuts = CutPoints(facts, derived.known, expanded=self.expanded)
         self._plain: CutPoints | None = None  # with the equations as they are written
         self._names, self._recipes = names_that_matter(self.program), question.told_lemmas.for_another_walk()
@@ -1019,8 +1044,12 @@ class Composition:
         uneven = some - every
         uneven |= {t for t in every if self._reads.get(t, frozenset()) & uneven}
         group = self._openable(uneven - own)
-        unmet = next((t for t in group if t in self._aliens or t in self._adjoints - self._met), None)
+        known = self._met & self._adjoints
+        unmet = next((t for t in group if t in self._aliens or t in self._adjoints - known), None)
         if unmet is not None:
+            for tensor in group if len(gap.terms) <= MOST_LACKING else ():  # one side may read what the other has
+                if tensor in known and not (nothing := self.cuts.put_in(gap, tensor)).terms:
+                    return tensor, nothing
             return unmet, self.cuts.put_in(gap, unmet)
         every_one = self._openable(some - own)
         best: tuple[Tensor, Poly] | None = None
@@ -1033,7 +1062,7 @@ class Composition:
                 best = tensor, shorter
         if best is not None or not every_one:
             return best
-        known = self._met & self._adjoints  # what both sides have is the last to be opened
+        # what both sides have is the last to be opened
         first = next((t for t in (*group, *every_one) if t not in known), every_one[0])
         longer = self.cuts.put_in(gap, first)
         if first in self._forward and len(longer.terms) > len(gap.terms):  # unless a part of it is what one side has
@@ -1070,6 +1099,21 @@ def _comes_before(times: Sequence[Poly], others: Sequence[Poly]) -> bool:
         if gaps and min(gaps) > 0:
             return True
     return False
+
+
+def _summed_and_named(program: Program) -> set[Expr]:
+    """The lengths of axes over which something is summed, and at which some entry stands at a place that is a number,
+    or is asked whether it does."""
+    summed, named = set[Expr](), set[Expr]()
+    for node in {n for e in program.equations for n in nodes_once(e.value)}:
+        match node:
+            case Entry(tensor, indices):
+                named |= {n for i, n in zip(indices, tensor.shape, strict=True) if isinstance(i, Number)}
+            case Kronecker(Number(), Index() as index) | Kronecker(Index() as index, Number()):
+                named.add(index.size)
+            case Sum(index) | Extremum(_, index) | Position(_, index):
+                summed.add(index.size)
+    return summed & named
 
 
 def _extent(poly: Poly) -> int:

@@ -12,12 +12,12 @@ from functools import cached_property
 from typing import NamedTuple
 
 from symbackprop.checking.budget import Budget
-from symbackprop.checking.composition import Composition
+from symbackprop.checking.composition import Composition, Sums
 from symbackprop.checking.lookalikes import Lookalikes
 from symbackprop.checking.question import Question
 from symbackprop.checking.verdict import Lemma
 from symbackprop.errors import BudgetError, UnsupportedError
-from symbackprop.expression.build import ONE, ZERO, MatrixEntry, Number, Tensor, nodes_once
+from symbackprop.expression.build import ZERO, MatrixEntry, Tensor, nodes_once
 from symbackprop.expression.program import Equation, Program, defined_once
 from symbackprop.expression.recurrence import recurrent
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
@@ -35,7 +35,7 @@ class Strategy(NamedTuple):
         written_out: whether sums over a fixed number of values are written out though other sizes are free.
         assuming: whether what is assumed of inputs may be made use of: what does without has a condition less.
         explicit: whether recurrences are sought to be told as sums over steps.
-        sums: of a composed proof, whether sums over axes of a few entries stay sums.
+        sums: of a composed proof, which sums over axes of a few entries are written out.
     """
 
     limit: int
@@ -43,13 +43,14 @@ class Strategy(NamedTuple):
     written_out: bool = False
     assuming: bool = True
     explicit: bool = False
-    sums: bool = False
+    sums: Sums = Sums.NAMED
 
 
 WHOLE = Strategy(UNLIMITED, "whole")
 COMPOSED = Strategy(0, "composed")
 EXPLICIT = Strategy(0, "composed", explicit=True)
-IN_SUMS = Strategy(0, "composed", sums=True)
+IN_SUMS = Strategy(0, "composed", sums=Sums.NONE)
+WITHOUT_SUMS = Strategy(0, "composed", sums=Sums.ALL)
 UNCONDITIONAL = Strategy(0, "composed", assuming=False)
 OF_MATRICES = Strategy(UNLIMITED, "whole, of matrices")
 WRITTEN = Strategy(UNLIMITED, "written out", True)
@@ -122,13 +123,15 @@ class Sides:
             # steps on one side alone are met by what they add up to
             return (COMPOSED, EXPLICIT) if derived and own else (EXPLICIT, COMPOSED)
         found = (COMPOSED, WHOLE) if self.is_long or self.by_name else (WHOLE, COMPOSED)
-        return (*found, IN_SUMS) if self.has_short_axes else found
+        return (*found, *self.with_other_sums)
 
-    @property
-    def has_short_axes(self) -> bool:
-        """True if sums over some axis may be written out."""
-        axes = (n for e in self.equations.values() for n in e.tensor.shape)
-        return any(isinstance(n, Number) and n is not ONE for n in axes)
+    @cached_property
+    def with_other_sums(self) -> tuple[Strategy, ...]:
+        """Composed proofs in which other sums are written out than in the first."""
+        every = replace(self.derived, equations=tuple(self.equations.values()))
+        named, longest = Sums.NAMED.longest(every), Sums.ALL.longest(every)
+        kept = (IN_SUMS,) if named > 1 else ()
+        return (*kept, WITHOUT_SUMS) if longest > max(named, 1) else kept
 
     @property
     def expanded(self) -> int:
@@ -142,13 +145,13 @@ class Sides:
                         seconds=seconds)  # fmt: skip
 
     def composition(
-        self, budget: Budget, *, assuming: bool = True, explicit: bool = False, sums: bool = False
+        self, budget: Budget, *, assuming: bool = True, explicit: bool = False, sums: Sums = Sums.NAMED
     ) -> Composition:
         """The walk over both programs, still to be begun."""
         derived = self.derived if assuming else replace(self.derived, assumptions=())
         facts = self.derived.facts
         found = Composition(self.question, derived, self.claimed, facts, budget.end, self.alike, explicit, sums)
-        if self.before is not None and assuming and not (explicit or sums or self.is_recurrent):
+        if self.before is not None and assuming and not (explicit or sums is not Sums.NAMED or self.is_recurrent):
             sides, edits = self.before
             earlier = sides.walks.get(COMPOSED)
             if earlier is not None:

@@ -36,7 +36,6 @@ from symbackprop.expression.program import Equation, Program
 from symbackprop.rendering.text import to_text
 
 BITS = 1024  # tanh(300) is told from 1
-UNROUNDED = ("step", "relu", "abs")  # which give what they are given, or a whole number
 _Sides = tuple[Tensor, Tensor]
 
 
@@ -126,11 +125,11 @@ def _is_whole(expr: Expr) -> bool:
 
 
 def _results_of_functions(program: Program) -> set[Tensor]:
-    """The tensors into which a function of real numbers has gone that levels off."""
+    """The tensors into which a function of real numbers has gone."""
     found: set[Tensor] = set()
     for equation in program.equations:
         for n in nodes_once(equation.value):
-            if (isinstance(n, Apply) and n.function.name not in UNROUNDED) or (isinstance(n, Entry) and n.tensor in found):
+            if (isinstance(n, Apply) and n.function.name != "step") or (isinstance(n, Entry) and n.tensor in found):
                 found.add(equation.tensor)
     return found
 

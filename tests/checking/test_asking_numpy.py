@@ -284,6 +284,23 @@ def test_where_arrays_do_not_give_what_the_code_does_the_referee_is_asked(monkey
             assert module._run_both(pair, point, {**right, tensor: value}) and len(asked) == 2
 
 
+def test_at_ordinary_points_arrays_are_asked_first_as_far_as_they_are_finite_all_the_way(monkeypatch):
+    pair = traced_pair(shifted, shifted_back, x=("N", "D"), w=("D", "E"))
+    (point,) = points_of(pair, 1)
+    arrays, referee = module._as_arrays(pair, point), module._evaluated
+    for evaluator in pair.evaluators:
+        for tensor, values in referee(evaluator, point).items():
+            assert np.allclose(arrays[tensor], values, rtol=1e-12, atol=0)
+    asked = []
+    monkeypatch.setattr(module, "_evaluated", lambda *a: asked.append(a) or referee(*a))
+    module._ask_at(pair, SimpleNamespace(point=lambda sizes: point), point.sizes)
+    assert pair.asked == [point.sizes] and not asked
+    inverse = traced_pair(lambda x: 1 / (1 / x), lambda dout, x: {"x": dout}, x=("N",))
+    (x,) = inverse.traced.forward.inputs
+    at = Point({x.shape[0]: 2}, {t: np.array([2.0, 0.0]) for t in (x, *inverse.traced.upstream)})
+    assert module._as_arrays(inverse, at) == {}, "1/(1/0) is 0 for floats alone"
+
+
 def test_a_trace_that_differs_at_extreme_points_alone_is_found_though_arrays_are_asked_first():
     def forward(x):
         with np.errstate(all="ignore"):

@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.calculus.lemmas import joined
+from symbackprop.checking.composition import Composition, Sums
+from symbackprop.checking.decide import goal_of
+from symbackprop.frontends.numpy.traced import trace_pair
 
 DEPTH = 8
 
@@ -186,3 +190,45 @@ def test_wrong_gradients_of_a_deep_stack_are_named_exactly():
 
     verdict = sb.check(forward, backward, shapes=shapes)
     assert verdict.status == "REFUTED" and verdict.wrong == ("b3",)
+
+
+def pooled(x, w, b, V):
+    y = x[:, None, :] * w[:, None]
+    r = np.maximum(y + b[:, None], 0)
+    p = r.reshape(len(x), len(b), 4, 2).mean(axis=3)
+    return p.reshape(len(x), -1) @ V
+
+
+def pooled_back(dout, x, w, b, V):
+    z = x[:, None, :] * w[:, None] + b[:, None]
+    p = np.maximum(z, 0).reshape(len(x), len(b), 4, 2).mean(axis=3)
+    dp = (dout @ V.T).reshape(p.shape)
+    dz = np.repeat(dp, 2, axis=2) / 2 * (z > 0)
+    db, dV = dz.sum((0, 2)), p.reshape(len(x), -1).T @ dout
+    return {"x": (dz * w[:, None]).sum(1), "w": (dz * x[:, None, :]).sum((0, 2)), "b": db, "V": dV}
+
+
+def test_a_lemma_opens_what_the_user_has_before_what_he_has_not():
+    """The derivative of y stands on the user's side; with that put in both sides are one, and the pooling stays closed."""
+    traced = trace_pair(pooled, pooled_back, {"x": ("N", 8), "w": ("G",), "b": ("G",), "V": ("4*G", "K")})
+    goal = goal_of(traced)
+    facts = goal.gradient.program.facts
+    composition = Composition(goal.question, goal.gradient.adjoint, traced.backward, facts, 1e9)
+    pairs = {name: (traced.gradients[name], goal.derived[name]) for name in goal.names}
+    assert not composition.proof(pairs).unproved
+    (lemma,) = [m for t, m in composition.lemmas.items() if t is traced.gradients["b"]]
+    assert [t.name for t in lemma.opened] == ["b_bar", "y_bar"]
+    assert composition.expanded == 0, "no entry of an axis that is summed over is named by itself"
+
+
+def test_sums_are_written_out_where_a_loop_went_over_their_axis():
+    def forward(x, w):
+        return sum(x * w[k] for k in range(3))
+
+    def backward(dout, x, w):
+        return {"x": dout * w.sum(), "w": np.full(3, (dout * x).sum())}
+
+    traced = trace_pair(forward, backward, {"x": ("N", 8), "w": (3,)})
+    looped, both = traced.forward, joined(traced.forward, traced.backward)
+    assert [kind.longest(both) for kind in (Sums.NAMED, Sums.ALL, Sums.NONE)] == [3, 8, 0]
+    assert Sums.NAMED.longest(looped) == 0, "nothing is summed over these axes there"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.checking.rounded_branches import RoundedBranches
 
 ROW = {"x": ("N",)}
 
@@ -95,3 +96,25 @@ def test_check_does_not_prove_what_holds_of_numbers_of_few_digits_alone(holds):
     assert not holds(x).all(), "NumPy does not take the branch"
     verdict = sb.check(lambda x: x * holds(x), lambda dout, x: {"x": dout}, shapes=ROW)
     assert verdict.status != "PROVED"
+
+
+@pytest.mark.parametrize(
+    ("forward", "decides"),
+    [
+        (lambda x, b: np.where(np.arange(len(x)) - 2 < len(x) - 3, x, b), False),
+        (lambda x, b: np.where(x + b > 0, x, b), False),
+        (lambda x, b: np.where(np.exp(x) > 0, x, b), True),
+        (lambda x, b: np.where(x + 1e-9 - b > 0, x, b), True),
+    ],
+)
+def test_rounding_decides_no_comparison_of_places_and_no_sign_of_a_sum_of_two(forward, decides):
+    program = sb.trace(forward, {"x": ("N",), "b": ("N",)})
+    assert bool(RoundedBranches(program).sides) is decides
+
+
+def test_the_sign_of_a_sum_of_two_is_right_in_floating_point():
+    tiny = np.concatenate([2.0 ** np.arange(-1074, -1060), 1.0 + 2.0 ** -np.arange(40, 53.0), [0.0, 2.0**60]])
+    values = np.concatenate([tiny, -tiny])
+    for a in values:
+        for b in values:
+            assert (a + b == 0) == (a == -b) and (a + b < 0) == (a < -b)
