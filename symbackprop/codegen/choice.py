@@ -56,7 +56,8 @@ class Choices:
 
 
 SHORT_VECTORS = Choices(small_product=100_000_000, c_large_product=30_000, c_large_turned=30_000)
-TABLE = {"AVX-512": Choices(), "AVX2": SHORT_VECTORS}  # by the width of vectors
+AVX2 = Choices(small_product=100_000_000, c_large_product=34_000_000)
+TABLE = {"AVX-512": Choices(), "AVX2": AVX2}  # by the width of vectors
 
 
 @cache

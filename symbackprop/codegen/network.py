@@ -29,6 +29,7 @@ from symbackprop.codegen.numpy.line_breaks import wrapped
 from symbackprop.codegen.numpy.plain import print_function
 from symbackprop.codegen.numpy.prebound import print_bound, print_step
 from symbackprop.codegen.numpy.unrolled import print_unrolled
+from symbackprop.codegen.plain_call import Quick, number_names, quick_call, variables
 from symbackprop.codegen.program import check_backend, check_dtype, load_module, printer
 from symbackprop.codegen.runner import Bound, Copying, InPlace, Runner, drop_oldest, quiet_caller
 from symbackprop.errors import DataError, UnsupportedError
@@ -50,8 +51,6 @@ BACKENDS = {
     "jax": "symbackprop.codegen.jax",
     "torch": "symbackprop.codegen.torch.network",
 }
-# What takes arrays and numbers at which nobody has looked, and gives None if they are not like those of a call before.
-Quick = Callable[[tuple[Any, ...], list[Any]], "tuple[float, dict[str, Array]] | None"]
 SMALL = 2000  # numbers in theta, X and Y together: to copy them costs less than a form for any arrays
 
 
@@ -108,7 +107,7 @@ class CompiledNetwork:
         self._kernels: Any = None
         self._ready: dict[tuple[Any, ...], Copying | InPlace] = {}
         self._last: tuple[list[tuple[int, ...]], list[float] | None, Any] = [], None, None
-        self._quick: Quick | None = self._quickly
+        self._quick: Quick | None = self._quick_call()
         self.backend = "numpy"
         if backend == "c":
             self._use_c(forms)
@@ -170,15 +169,12 @@ class CompiledNetwork:
         Raises:
             DataError: an array or hyper-parameter is missing, unknown or does not fit.
         """
-        layout = self.layout
-        quick, known = self._quick, type(params) is dict and len(params) == len(layout.names)
-        if quick is not None and known and len(hyper) == len(layout.hyper):
-            try:
-                found = quick((X, Y, *layout.pick(params)), [hyper[name] for name in layout.hyper])
-            except KeyError:
-                found = None
+        quick = self._quick
+        if quick is not None:
+            found = quick(params, X, Y, hyper)
             if found is not None:
                 return found
+        layout = self.layout
         arrays, numbers = layout.arguments(params, X, Y), layout.numbers(hyper)
         if self.backend == "numpy":
             return self._ready_for(arrays, numbers)(arrays, numbers)
@@ -186,22 +182,22 @@ class CompiledNetwork:
         out = [empty(a.shape, dtype) for a in arrays[2:]]
         return float(self.runners["cost_and_gradient"](arrays, numbers, out)), dict(zip(layout.names, out, strict=True))
 
-    def _quickly(self, arrays: tuple[Any, ...], numbers: list[Any]) -> tuple[float, dict[str, Array]] | None:
+    def _quick_call(self) -> Quick:
         """The cost and the gradients, if the arrays are like those of the call before: they need not be looked at one
         by one then. For small nets the checks must not cost more than the work.
         """
-        for number in numbers:
-            if type(number) is not float:
-                return None
-        dtype, kind = self.layout.dtype, np.ndarray
-        for array in arrays:
-            if type(array) is not kind or array.dtype is not dtype:
-                return None
-        shapes, bound, run = self._last
-        if [a.shape for a in arrays] == shapes and (bound is None or bound == numbers):
-            found: tuple[float, dict[str, Array]] = run(arrays, numbers)
-            return found
-        return None
+        names, hyper = self.layout.names, self.layout.hyper
+        arrays, numbers = ["X", "Y", *variables(names)], ", ".join(number_names(hyper))
+        unlike = " or ".join(f"type({v}) is not Array or {v}.dtype is not DTYPE" for v in arrays)
+        lines = [
+            f"if {unlike}:",
+            "    return None",
+            "shapes, bound, run = network._last",
+            f"if [{', '.join(f'{v}.shape' for v in arrays)}] != shapes or bound is not None and bound != [{numbers}]:",
+            "    return None",
+            f"return run(given, [{numbers}])",
+        ]
+        return quick_call(names, hyper, lines, {"network": self, "Array": np.ndarray, "DTYPE": self.layout.dtype})
 
     def flat(self, theta: Any, X: Any, Y: Any, /, *, out: Array | None = None, **hyper: float) -> tuple[float, Array]:
         """The cost and its gradient with all parameters in one vector, for `scipy.optimize.minimize(..., jac=True)`.

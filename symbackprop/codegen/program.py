@@ -33,6 +33,7 @@ from symbackprop.codegen.numpy.buffered import print_kept
 from symbackprop.codegen.numpy.helpers import header, helper_text
 from symbackprop.codegen.numpy.line_breaks import wrapped
 from symbackprop.codegen.numpy.plain import print_function
+from symbackprop.codegen.plain_call import QuickProgram
 from symbackprop.codegen.runner import Kept, Run
 from symbackprop.errors import UnsupportedError, nearest
 from symbackprop.expression.build import ONE, Entry, Expr, Tensor, rewrite
@@ -69,6 +70,7 @@ class CompiledProgram:
             and `jax.vmap` apply to it.
         run: the same as it is called here, if it is another function.
         kept: the form that is made ready once for arrays of certain shapes, if there is one.
+        quick: what takes arguments by name, and gives None where they are not like those of the call before.
         backend: the one that runs: "numpy" where C was asked for and cannot be had.
 
     Shapes:
@@ -82,6 +84,7 @@ class CompiledProgram:
     backend: str = "numpy"
     run: Callable[..., Any] | None = None
     kept: Run | None = None
+    quick: QuickProgram | None = None
 
     def __repr__(self) -> str:
         names = ", ".join(t.name for t in self.program.inputs), ", ".join(t.name for t in self.program.outputs)
@@ -114,6 +117,11 @@ class CompiledProgram:
         """
         if "out" in given and all(t.name != "out" for t in self.program.inputs):
             return self._into(given.pop("out"), given)
+        quick = self.quick
+        if quick is not None:
+            found = quick(given)
+            if found is not None:
+                return found
         shapes, arrays, numbers = self.signature.bind(given)
         kept = self.kept
         return self._computed(shapes, arrays, numbers, {}) if kept is None else kept(shapes, arrays, numbers, {})
@@ -185,7 +193,8 @@ def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "f
         make = printer(BACKENDS[backend]).program_function
         try:
             source, function, run = make(FUNCTION, form, signature)
-            return CompiledProgram(program, source, signature, function, backend, run, getattr(function, "run", None))
+            kept, quick = getattr(function, "run", None), getattr(function, "quick", None)
+            return CompiledProgram(program, source, signature, function, backend, run, kept, quick)
         except UnsupportedError as error:
             warnings.warn(f"NumPy takes over: {error}", RuntimeWarning, stacklevel=5)
     source = _print_numpy(form, program, dtype)

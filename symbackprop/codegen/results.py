@@ -41,6 +41,11 @@ _COUNT = _counted()
 _ALONE = _references([np.empty(1)], 0)
 
 
+def is_kept(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    """True if the memory of such an array is kept."""
+    return _COUNT is not None and LEAST <= prod(shape) * dtype.itemsize <= MOST
+
+
 class Results:
     """New arrays at each call; not for two threads at once.
 
@@ -51,8 +56,8 @@ class Results:
     def __init__(self, places: Sequence[tuple[str, tuple[int, ...], np.dtype[Any]]]) -> None:
         self.places: list[tuple[str, Callable[[], Array]]] = []
         for name, shape, dtype in places:
-            large = _COUNT is not None and LEAST <= prod(shape) * dtype.itemsize <= MOST
-            self.places.append((name, _Kept(shape, dtype).array if large else partial(np.empty, shape, dtype)))
+            new = _Kept(shape, dtype).array if is_kept(shape, dtype) else partial(np.empty, shape, dtype)
+            self.places.append((name, new))
 
     def arrays(self, given: Mapping[str, Array]) -> list[Array]:
         """The arrays in order, of those by name that are given these."""

@@ -41,6 +41,8 @@ TAIL = Function("tail", definition=sp.log(1 + sp.exp(-sp.Abs(ARGUMENTS[0]))))
 EXPM1, LOG1P = (Function(n, definition=WRITTEN_OUT[n]) for n in ("expm1", "log1p"))
 # exp(u) where it must not be infinite: where it is it has the largest value instead of which 1/(1 + exp(u)) is no 0.
 FINITE_EXP = Function("finite_exp", definition=sp.exp(ARGUMENTS[0]))
+# tanh(z) where sigmoid(2z) and sigmoid(-2z) are there, whose difference it is.
+TANH_BESIDE = Function("tanh_beside", 3, sp.tanh(ARGUMENTS[0]))
 HYPOT = Function("hypot", 2, sp.sqrt(ARGUMENTS[0] ** 2 + ARGUMENTS[1] ** 2))  # without overflow of the squares
 _SIGMOID, _TANH, _SOFTPLUS, _RELU = map(sp.Function, ("sigmoid", "tanh", "softplus", "relu"))
 _OWN = ("sigmoid", "tanh", "softplus", "relu")

@@ -360,6 +360,36 @@ def test_an_input_may_be_called_out(compiled, backend):
     assert found["out_bar"].tolist() == [2.0, 2.0, 2.0]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_arguments_are_looked_at_after_a_good_call(compiled, backend):
+    """A second call looks at them in another way, which must refuse and convert the same."""
+    f, random = compiled(cross_entropy, LOGITS, backend, assume={"y": "labels:C"}), np.random.default_rng(3)
+    z, y = random.normal(size=(6, 5)), np.array([0, 4, 2, 2, 1, 3])
+    good = f(z=z, y=y)
+    bad = [
+        ({"z": z}, "missing array y"), ({"z": z, "x": y}, "missing array y"), ({"z": z, "y": y, "k": 1.0}, "unknown"),
+        ({"z": z, "y": y[:5]}, "y has size 5 along axis 0"), ({"z": z[0], "y": y}, "z has 1 axes"),
+        ({"z": z + 0j, "y": y}, "complex128"), ({"z": z, "y": y * 1.0}, "its entries are integers"),
+        ({"z": z, "y": y + 1}, "the label 5"), ({"z": z, "y": y - 1}, "the label -1"),
+        ({"z": z[:, :4].copy(), "y": y}, "the label 4, but labels run from 0 to 3"), ({"z": z[:0], "y": y[:0]}, "empty"),
+        ({"z": z, "y": y, "out": {"z_bar": z}}, "shares memory"),
+    ]  # fmt: skip
+    for given, message in bad:
+        with pytest.raises(DataError, match=message):
+            f(**given)
+    apart, fixed = np.repeat(z, 2, axis=1)[:, ::2], z.copy()
+    fixed.flags.writeable = False
+    wide = np.concatenate([z, z]), np.concatenate([y, y])
+    for other in (apart, fixed, np.asfortranarray(z), z.tolist(), z.astype(">f8"), z):
+        for labels in (y, y.astype(np.int8), np.repeat(y, 3)[::3]):
+            found = f(z=other, y=labels)
+            assert f(z=wide[0], y=wide[1])["z_bar"].shape == (12, 5)
+            for name in good:
+                np.testing.assert_allclose(found[name], good[name], rtol=1e-13, atol=1e-16)
+    assert np.isnan(f(z=np.full_like(z, np.nan), y=y)["z_bar"]).all()
+    assert not np.shares_memory(f(z=z, y=y)["z_bar"], f(z=z, y=y)["z_bar"])
+
+
 def gelu(x):
     return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
 
@@ -384,6 +414,30 @@ def test_one_exponential_serves_both_logistic_functions(compiled, forward, names
     exact = slopes(forward, given)
     relative, least = (1e-12, 1e-300) if dtype == "float64" else (1e-5, 1e-33)
     np.testing.assert_allclose(found["x_bar"], exact, rtol=relative, atol=least)
+
+
+def squashed(x, a):
+    return np.tanh(x) * a
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("count", [1, 400], ids=["few", "many"])
+def test_tanh_beside_its_slope_keeps_its_digits(compiled, backend, dtype, count):
+    """By what its slope is made of, where that costs less; by itself near 0."""
+    f = compiled(squashed, {"x": ("N",), "a": ("N",)}, backend, dtype)
+    assert "tanh_beside(" in f.source.split("def run" if backend == "numpy" else "void compute_with")[1]
+    some = [-2000, -40, -9, -1, -0.2500001, 0.25, 0.26, 0.6, 3, 19, 2000, np.inf, np.nan, -0.2499999, 1e-20, 0.0]
+    x = np.tile(np.array(some, dtype), count)
+    out = f(x=x, a=np.ones_like(x), dout=np.ones_like(x))
+    with mpmath.workdps(30):
+        tanh = np.array([float(mpmath.tanh(mpmath.mpf(float(v)))) for v in x[: len(some)]])
+        sech = np.array([float(mpmath.sech(min(abs(mpmath.mpf(float(v))), 90)) ** 2) for v in x[: len(some)]])
+    eps = float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(out["a_bar"], np.tile(tanh, count), rtol=5 * eps)
+    usual = np.abs(x) < 20
+    np.testing.assert_allclose(out["x_bar"][usual], np.tile(sech, count)[usual], rtol=20 * eps)
+    assert np.isnan(out["x_bar"][12]) and (out["x_bar"][np.abs(x) > 1000] < 1e-30).all()
 
 
 def slopes(forward, given):

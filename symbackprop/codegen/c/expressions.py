@@ -33,6 +33,7 @@ from symbackprop.expression.build import (
 FUNCTION = {"exp": "EXP", "log": "LOG", "sin": "SIN", "cos": "COS", "erf": "ERF", "tanh": "TANH", "abs": "ABS"}
 FUNCTION |= {"expm1": "EXPM1", "log1p": "LOG1P"}
 FUNCTION |= {"sigmoid": "sigmoid", "tail": "tail", "relu": "relu", "finite_exp": "finite_exp"}
+FUNCTION |= {"tanh_beside": "tanh_beside"}
 
 
 @dataclass

@@ -27,7 +27,8 @@ from symbackprop.codegen.choice import c_block_rows
 from symbackprop.codegen.flat_parameters import FlatLayout
 from symbackprop.codegen.lowering.form import Form, soon
 from symbackprop.codegen.numpy.plain import names_of
-from symbackprop.codegen.results import Results
+from symbackprop.codegen.plain_call import Quick, number_names, quick_call
+from symbackprop.codegen.results import Results, is_kept
 from symbackprop.codegen.runner import drop_oldest
 from symbackprop.errors import UnsupportedError
 
@@ -147,14 +148,23 @@ class Asking(ctypes.Structure):
     """A call for arrays at which C looks itself.
 
     Args:
-        shapes: of each of the first arrays, the inputs, how many axes it has and their sizes.
+        kinds: of each of the first arrays, the inputs, the type of its numbers.
+        shapes: how many axes it has and their sizes.
         unfit: whether one of them did not fit, at the last call.
     """
 
     _fields_ = (
-        ("call", Call), ("type", ctypes.c_void_p), ("kind", ctypes.c_void_p), ("shapes", ctypes.c_void_p),
+        ("call", Call), ("type", ctypes.c_void_p), ("kinds", ctypes.c_void_p), ("shapes", ctypes.c_void_p),
         ("inputs", ctypes.c_long), ("unfit", ctypes.c_long),
     )  # fmt: skip
+
+
+def asking_for(call: Call, arrays: Sequence[Array], kinds: Sequence[np.dtype[Any]]) -> tuple[Asking, Any]:
+    """What C is asked for arrays like these, and what must live as long as it does."""
+    said = [n for a in arrays for n in (a.ndim, *a.shape)]
+    shapes, types = (ctypes.c_long * len(said))(*said), (ctypes.c_void_p * len(kinds))(*map(id, kinds))
+    asking = Asking(call, id(np.ndarray), ctypes.addressof(types), ctypes.addressof(shapes), len(arrays))
+    return asking, (shapes, types, kinds)
 
 
 class _Ready(NamedTuple):
@@ -197,36 +207,47 @@ class CRunner:
         drop_oldest(self.idle)
         return cost
 
-    def plain_call(self) -> Callable[[tuple[Any, ...], list[Any]], tuple[float, dict[str, Array]] | None]:
-        """A function of arrays and numbers at which nobody has looked: the cost, and the gradients by name.
+    def plain_call(self) -> Quick:
+        """A function of arguments at which nobody has looked: the cost, and the gradients by name.
 
         It gives None, and does nothing, if they are not like those of a call of the runner. It does no more than it
         must, since the work of a small network takes less time than the lines here.
         """
-        named, kind = self.layout.named_shapes, np.ndarray
-        idle, on_fitting = self.idle, self.on_fitting
-        place = 8 * (2 + 2 * len(named))  # of the numbers, behind all arrays
-
-        def call(arrays: tuple[Any, ...], numbers: list[Any]) -> tuple[float, dict[str, Array]] | None:
-            first = arrays[0]
-            if type(first) is not kind or not first.ndim:
-                return None
-            for number in numbers:
-                if type(number) is not float:
-                    return None
-            ready = idle.pop(len(first), None)
-            if ready is None:
-                return None
-            if ready.numbers != numbers:
-                ready.pack_numbers(ready.held, place, *numbers)
-                ready.numbers[:] = numbers
-            gradients = {name: new() for name, new in ready.results.places}
-            out = (*gradients.values(),)
-            cost: float = on_fitting(ready.call, id(arrays), id(out))
-            idle[len(first)] = ready
-            return None if cost != cost and ready.asking.unfit else (cost, gradients)
-
-        return call
+        layout = self.layout
+        numbers = number_names(layout.hyper)
+        made = [f"g{k}" for k in range(len(layout.named_shapes))]
+        pairs = zip(layout.named_shapes, made, strict=True)
+        place = 8 * (2 + 2 * len(made))  # of the numbers, behind all arrays
+        large = any(is_kept(shape, layout.dtype) for _, shape in layout.named_shapes)
+        lines = [
+            "if type(X) is not Array or not X.ndim:",
+            "    return None",
+            "rows = len(X)",
+            "ready = idle.pop(rows, None)",
+            "if ready is None:",
+            "    return None",
+        ]
+        if numbers:
+            lines += [
+                f"if ready.numbers != [{', '.join(numbers)}]:",
+                f"    ready.pack_numbers(ready.held, {place}, {', '.join(numbers)})",
+                f"    ready.numbers[:] = [{', '.join(numbers)}]",
+            ]
+        if large:
+            lines.append(f"out = {', '.join(made)}, = ready.results.arrays(())")
+            lines.append("out = (*out,)")
+        else:
+            lines += [f"{g} = empty({shape}, DTYPE)" for (_, shape), g in zip(layout.named_shapes, made, strict=True)]
+            lines.append(f"out = {', '.join(made)},")
+        lines += [
+            "cost = on_fitting(ready.call, id(given), id(out))",
+            "idle[rows] = ready",
+            "if cost != cost and ready.asking.unfit:",
+            "    return None",
+            f"return cost, {{{', '.join(f'{name!r}: {g}' for (name, _), g in pairs)}}}",
+        ]
+        known = {"Array": np.ndarray, "idle": self.idle, "on_fitting": self.on_fitting, "empty": np.empty}
+        return quick_call(layout.names, layout.hyper, lines, {**known, "DTYPE": layout.dtype})
 
     def _prepared(self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], rows: int) -> _Ready:
         slots, kept = self.slots(arrays, numbers, out, rows)
@@ -236,11 +257,9 @@ class CRunner:
         call = Call(
             self.kernel_address, ctypes.addressof(slots), ctypes.addressof(view), count, len(slots), len(numbers)
         )
-        said = [n for a in arrays for n in (a.ndim, *a.shape)]
-        shapes = (ctypes.c_long * len(said))(*said)
-        asking = Asking(call, id(np.ndarray), id(self.layout.dtype), ctypes.addressof(shapes), len(arrays))
+        asking, said = asking_for(call, arrays, [self.layout.dtype] * len(arrays))
         pack = struct.Struct(f"={count}q{len(numbers)}d").pack_into
-        held_on: list[Any] = [*kept[count:], slots, view, shapes]
+        held_on: list[Any] = [*kept[count:], slots, view, said]
         pack_numbers = struct.Struct(f"={len(numbers)}d").pack_into
         results = Results([(name, shape, self.layout.dtype) for name, shape in self.layout.named_shapes])
         unknown = [np.nan] * len(numbers)

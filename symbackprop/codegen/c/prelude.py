@@ -33,7 +33,7 @@ double on_held(const call *c) {
 
 // The same for a tuple of arrays at which nobody has looked, and one of new arrays: each of the first must be what the
 // kernel takes, by the fields that NumPy's binary interface says an array has; else nothing is done.
-typedef struct { call call; const void *type, *kind; const long *shapes; long inputs, unfit; } asking;
+typedef struct { call call; const void *type, *const *kinds; const long *shapes; long inputs, unfit; } asking;
 double on_fitting(asking *a, const char *given, const char *made) {
     const long *wanted = a->shapes;
     slot *held = (slot *)a->call.held;
@@ -41,7 +41,7 @@ double on_fitting(asking *a, const char *given, const char *made) {
     a->unfit = 1;
     for (long k = 0; k < a->inputs; k++) {
         const char *object = (const char *)first[k].p;
-        if (*(void **)(object + TYPE) != a->type || *(void **)(object + KIND) != a->kind) return NAN;
+        if (*(void **)(object + TYPE) != a->type || *(void **)(object + KIND) != a->kinds[k]) return NAN;
         const int axes = *(int *)(object + AXES);
         if (axes != *wanted++ || (~*(int *)(object + FLAGS) & WHOLE)) return NAN;
         const long *sizes = *(long **)(object + SIZES);
@@ -71,6 +71,20 @@ static inline real tail(real z) {
     real sum = 1 / (real)33;
     for (int k = 31; k > 0; k -= 2) sum = sum * t + 1 / (real)k;
     return 2 * s * sum;
+}
+
+// tanh(z) where high = sigmoid(2z) and low = sigmoid(-2z) are there; of small z by Lambert's continued fraction,
+// z / (1 + z^2 / (3 + z^2 / (5 + ...))).
+static inline real tanh_beside(real z, real high, real low) {
+    const real s = z * z;
+    real above = 11, below = 1;
+    for (int k = 9; k > 0; k -= 2) {
+        const real next = k * above + s * below;
+        below = above;
+        above = next;
+    }
+    const real near = z * below / above;
+    return ABS(z) < (real)0.25 ? near : high - low;
 }
 
 // C = alpha op(A) op(B) + beta C, row-major, where op(A) is M x K and op(B) is K x N; C is not read where beta is 0.
@@ -119,7 +133,7 @@ PRODUCT = """
 static __attribute__((noinline)) void product(int ta, int tb, long M, long N, long K, const real *A, long lda,
                                               const real *B, long ldb, real alpha, real beta, const real *D, real *C) {
     const double count = (double)M * N * K;
-    if (tb && !ta && M < FEW_ROWS && K >= 4 * LANES && count >= SMALL && (count <= LARGE_DOTTED || !blas)) {
+    if (tb && !ta && M < FEW_ROWS && K >= LEAST_DOTTED && count >= SMALL && (count <= LARGE_DOTTED || !blas)) {
         dotted(M, N, K, A, lda, B, ldb, alpha, beta, D, C);
         return;
     }

@@ -24,12 +24,22 @@ START = """
 #endif
 #define LANES ((long)(BYTES / sizeof(real)))
 #define WIDE (3 * LANES)
-#define DEPTH 128
+// How deep a panel is, and whether numbers are copied side by side: measured for vectors of 32 bytes alone.
+#define COPIES (BYTES == 32)
+#define DEPTH (COPIES ? 192 : 128)
+#define LEAST_DOTTED ((COPIES ? 32 : 4) * LANES)
 #define BAND 32
+#define BLOCK 96
 typedef real vec __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
 typedef real vec32 __attribute__((vector_size(32), aligned(sizeof(real)), may_alias));
 typedef real vec16 __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
 #define AT(p) (*(vec *)(p))
+// What is used several times is to be read from memory once: compilers read it for each multiplication.
+#if defined(__AVX__) && !defined(__AVX512F__)
+#define HELD(v) __asm__("" : "+x"(v))
+#else
+#define HELD(v)
+#endif
 typedef __typeof__((vec){0} < (vec){0}) mask;
 static const real LANE[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
@@ -66,12 +76,24 @@ static real squares(long n, const real *a) {
     return sum + total((s0 + s1) + (s2 + s3));
 }
 
+// Numbers that are read soon: where few of them lie side by side, a processor does not guess which come next.
+static inline void soon(const real *p, long n) {
+    __builtin_prefetch(p);
+    __builtin_prefetch(p + n - 1);
+}
+
 // In what follows C = alpha A B + beta D; A[i * row + k * step] is row i, column k. D is C, which is not read where
 // beta is 0, or another matrix, which always is: 0 * inf is nan.
 #define ADDS (beta != 0 || D != C)
 """
 
 TILED = """
+// As many rows of B as a panel is wide, turned: numbers that are written lie side by side.
+static void turn(long depth, const real *restrict b, long ldb, real *restrict panel) {
+    for (long p = 0; p < depth; p++)
+        for (long q = 0; q < WIDE; q++) panel[p * WIDE + q] = b[q * ldb + p];
+}
+
 static void tiles(long vectors, long M, long K, const real *A, long row, long step, const real *B, long ldb,
                   real alpha, real beta, const real *D, real *C, long ldc) {
     if (vectors == 3) tiles_3(M, K, A, row, step, B, ldb, alpha, beta, D, C, ldc);
@@ -80,40 +102,66 @@ static void tiles(long vectors, long M, long K, const real *A, long row, long st
 }
 
 // Three vectors' worth of columns at a time, after the first few if C does not begin with a cache line. They are copied
-// side by side, filled up with zeros, where B is turned or they are no whole number of vectors; then the result goes
-// through a band of whole vectors, too.
+// side by side, filled up with zeros, where B is turned, or they are no whole number of vectors, or they lie far apart
+// and are read often; in the second case the result goes through a band of whole vectors, too. Rows of A whose entries
+// lie far apart are copied as well, if enough columns read them.
 static void tiled(int turned, long M, long N, long K, const real *A, long row, long step, const real *B, long ldb,
                   real alpha, real beta, const real *D, real *C) {
     real panel[DEPTH * WIDE] __attribute__((aligned(64))), band[BAND * WIDE] __attribute__((aligned(64)));
+    real four[COPIES ? BLOCK * DEPTH : 1] __attribute__((aligned(64)));
     const long first = N >= 4 * WIDE && lead(C, N) ? lead(C, N) : WIDE;
+    const int fours = COPIES && step != 1 && N >= 8 * WIDE;
+    const long block = !COPIES ? M : fours ? BLOCK : 2 * BLOCK, high = COPIES ? 4 : M;
     for (long k = 0; k < K; k += DEPTH, beta = 1, D = C) {
         const long depth = K - k < DEPTH ? K - k : DEPTH;
-        for (long j = 0, next; j < N; j = next) {
-            next = j + (j ? WIDE : first) < N ? j + (j ? WIDE : first) : N;
-            const long width = next - j, vectors = (width + LANES - 1) / LANES, whole = vectors * LANES;
-            const real *a = A + k * step, *b = turned ? B + j * ldb + k : B + k * ldb + j;
-            long ld = ldb;
-            if (turned || width < whole) {
-                if (width < whole) memset(panel, 0, sizeof(real) * depth * whole);
-                if (turned)
-                    for (long q = 0; q < width; q++)
-                        for (long p = 0; p < depth; p++) panel[p * whole + q] = b[q * ldb + p];
-                else
-                    for (long p = 0; p < depth; p++)
-                        for (long q = 0; q < width; q++) panel[p * whole + q] = b[p * ldb + q];
-                b = panel, ld = whole;
-            }
-            if (width == whole) {
-                tiles(vectors, M, depth, a, row, step, b, ld, alpha, beta, D + j, C + j, N);
-                continue;
-            }
-            for (long i = 0; i < M; i += BAND) {
-                const long rows = M - i < BAND ? M - i : BAND;
-                tiles(vectors, rows, depth, a + i * row, row, step, b, ld, alpha, 0, band, band, whole);
-                for (long r = 0; r < rows; r++) {
-                    const real *d = D + (i + r) * N + j;
-                    real *c = C + (i + r) * N + j;
-                    for (long q = 0; q < width; q++) c[q] = (ADDS ? beta * d[q] : 0) + band[r * whole + q];
+        const int far = COPIES && M >= 2 * BAND && depth * ldb * (long)sizeof(real) > 1 << 15;
+        for (long start = 0; start < M; start += block) {
+            const long rows = M - start < block ? M - start : block, copied = fours ? rows / 4 * 4 : 0;
+            const real *a = A + start * row + k * step;
+            const real *Ds = D + start * N;
+            real *Cs = C + start * N;
+            for (long r = 0; r < copied; r += 4)
+                for (long p = 0; p < depth; p++)
+                    for (long q = 0; q < 4; q++) four[r * depth + p * 4 + q] = a[(r + q) * row + p * step];
+            for (long j = 0, next; j < N; j = next) {
+                next = j + (j ? WIDE : first) < N ? j + (j ? WIDE : first) : N;
+                const long width = next - j, vectors = (width + LANES - 1) / LANES, whole = vectors * LANES;
+                const real *b = turned ? B + j * ldb + k : B + k * ldb + j;
+                long ld = ldb;
+                if (turned || width < whole || far) {
+                    if (width < whole) memset(panel, 0, sizeof(real) * depth * whole);
+                    if (turned && width == WIDE) turn(depth, b, ldb, panel);
+                    else if (turned)
+                        for (long q = 0; q < width; q++)
+                            for (long p = 0; p < depth; p++) panel[p * whole + q] = b[q * ldb + p];
+                    else if (width == whole)
+                        for (long p = 0; p < depth; p++)
+                            for (long v = 0; v < whole; v += LANES) AT(panel + p * whole + v) = AT(b + p * ldb + v);
+                    else
+                        for (long p = 0; p < depth; p++)
+                            for (long q = 0; q < width; q++) panel[p * whole + q] = b[p * ldb + q];
+                    b = panel, ld = whole;
+                }
+                if (width == whole) {
+                    const long share = far && !turned && next < N ? (depth * high + rows - 1) / rows : 0;
+                    for (long r = 0, p = 0; r < rows; r += high) {
+                        const long some = rows - r < high ? rows - r : high;
+                        const long end = p + share < depth ? p + share : depth;
+                        for (; share && p < end; p++) soon(B + (k + p) * ldb + next, WIDE);
+                        const int is_copied = r < copied;
+                        tiles(vectors, some, depth, is_copied ? four + r * depth : a + r * row, is_copied ? 1 : row,
+                              is_copied ? 4 : step, b, ld, alpha, beta, Ds + r * N + j, Cs + r * N + j, N);
+                    }
+                    continue;
+                }
+                for (long i = 0; i < rows; i += BAND) {
+                    const long some = rows - i < BAND ? rows - i : BAND;
+                    tiles(vectors, some, depth, a + i * row, row, step, b, ld, alpha, 0, band, band, whole);
+                    for (long r = 0; r < some; r++) {
+                        const real *d = Ds + (i + r) * N + j;
+                        real *c = Cs + (i + r) * N + j;
+                        for (long q = 0; q < width; q++) c[q] = (ADDS ? beta * d[q] : 0) + band[r * whole + q];
+                    }
                 }
             }
         }
@@ -156,8 +204,10 @@ def _tile(rows: int, vectors: int) -> str:
         f"static void tile_{rows}_{vectors}(long K, const real *A, long row, long step, const real *B, long ldb,"
         " real alpha, real beta, const real *D, real *C, long ldc) {",
         f"    vec {', '.join(f's{r}{v} = {{0}}' for r, v in every)};",
+        f"    if (COPIES) for (long r = 0; r < {rows}; r++) soon(C + r * ldc, {vectors} * LANES);",
         "    for (long k = 0; k < K; k++, A += step, B += ldb) {",
-        f"        const vec {', '.join(f'b{v} = AT(B + {v} * LANES)' for v in range(vectors))};",
+        f"        vec {', '.join(f'b{v} = AT(B + {v} * LANES)' for v in range(vectors))};",
+        f"        {' '.join(f'HELD(b{v});' for v in range(vectors))}",
     ]
     for r in range(rows):
         steps = " ".join(f"s{r}{v} += a{r} * b{v};" for v in range(vectors))
@@ -220,8 +270,10 @@ def _dot(rows: int, columns: int) -> str:
 
 def _dot_step(rows: int, columns: int, load: str, place: str) -> list[str]:
     a = ", ".join(f"a{r} = {load.format(f'A + {r} * lda + {place}')}" for r in range(rows))
-    lines = [f"        const vec {a};"]
+    held = " ".join(f"HELD(a{r});" for r in range(rows)) if columns > 1 else ""
+    lines = [f"        vec {a}; {held}".rstrip()]
     for c in range(columns):
         steps = " ".join(f"s{r}{c} += a{r} * b{c};" for r in range(rows))
-        lines.append(f"        const vec b{c} = {load.format(f'B + {c} * ldb + {place}')}; {steps}")
+        read = load.format(f"B + {c} * ldb + {place}")
+        lines.append(f"        vec b{c} = {read}; {f'HELD(b{c}); ' if rows > 1 else ''}{steps}")
     return lines

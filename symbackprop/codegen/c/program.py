@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from symbackprop.codegen.arguments import Array, Shapes, Signature, size_value
-from symbackprop.codegen.c.arrays import WHERE, aligned
+from symbackprop.codegen.c.arrays import WHERE, aligned, has_fields
 from symbackprop.codegen.c.build import build
-from symbackprop.codegen.c.network import use_blas
+from symbackprop.codegen.c.network import Asking, Call, asking_for, use_blas
 from symbackprop.codegen.c.prelude import head
 from symbackprop.codegen.c.printer import KernelPrinter, type_of
 from symbackprop.codegen.c.rows import rowwise
@@ -27,6 +27,7 @@ from symbackprop.codegen.lowering.logistic import with_one_exponential
 from symbackprop.codegen.lowering.marked import in_place, marked
 from symbackprop.codegen.lowering.tidy import tidied
 from symbackprop.codegen.lowering.windows import as_it_lies, windowed
+from symbackprop.codegen.plain_call import QuickProgram, number_names, quick_program, variables
 from symbackprop.codegen.results import Results
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Entry, Expr, Symbol, Tensor, entries
@@ -39,6 +40,7 @@ void {name}_held(slot *slots, const slot *held, long arrays, long count) {{
     for (long k = arrays; k < count; k++) slots[k] = held[k];
     {name}(slots);
 }}
+double {name}_kernel(const slot *slots) {{ {name}(slots); return 0; }}
 """
 SPARE = 2  # workspaces that are kept for the next calls
 
@@ -57,7 +59,7 @@ class _Ready(NamedTuple):
     """A call for arrays of certain shapes, but for where they are: its slots, and the workspace that some point to.
 
     The first slots are those of arrays, then come those of numbers: both may be others at each call. `held` is where
-    they are said.
+    they are said. `asked` is the address of `asking`; `bounds` are those of labels.
     """
 
     key: tuple[Any, ...]
@@ -65,6 +67,10 @@ class _Ready(NamedTuple):
     pack: Callable[..., None]
     call: Callable[[], Any]
     results: Results
+    asking: Asking
+    asked: int
+    pack_numbers: Callable[..., None]
+    bounds: list[int]
     kept: tuple[Any, ...]
 
 
@@ -100,6 +106,12 @@ class CProgram:
         self._call.restype, self._call.argtypes = None, [ctypes.c_void_p] * 2 + [ctypes.c_long] * 2
         self.names = [t.name for t in self.made]
         self.plain = len(self.made) == len(form.outputs) and not self.given
+        integers = np.dtype(np.int64)
+        self.kinds = [integers if t.kind == "integer" else signature.dtype for t in signature.inputs]
+        self.labels = [a for a in signature.assumptions if a.kind == "labels" and a.tensor in signature.inputs]
+        self._kernel = ctypes.cast(getattr(library, f"{name}_kernel"), ctypes.c_void_p).value
+        library.on_fitting.restype, library.on_fitting.argtypes = ctypes.c_double, [ctypes.c_void_p] * 3
+        self.quick = self._quick(library.on_fitting) if self.plain and not self.telling and has_fields() else None
 
     def __call__(self, *arguments: Any) -> Any:
         """The outputs; a single one as it is."""
@@ -119,6 +131,44 @@ class CProgram:
         results = self(*arrays, *numbers)
         listed = results if len(self.form.outputs) > 1 else (results,)
         return {t.name: r for t, r in zip(self.form.outputs, listed, strict=True)}
+
+    def _quick(self, on_fitting: Callable[..., float]) -> QuickProgram:
+        """A function of arguments at which nobody has looked, which C does: the outputs by name. It gives None, and
+        does nothing, if they are not like those of the call before, or labels lie outside.
+        """
+        inputs, hyper = [t.name for t in self.signature.inputs], self.signature.parameters
+        arrays, numbers = variables(inputs), number_names(hyper)
+        made = [f"m{k}" for k in range(len(self.made))]
+        pairs = zip(self.names, made, strict=True)
+        places = [self.signature.inputs.index(a.tensor) for a in self.labels]
+        lines = [
+            *(f"if type({arrays[k]}) is not Array or {arrays[k]}.dtype is not INTEGERS or not {arrays[k]}.size:\n"
+              "        return None" for k in places),
+            "try:",
+            "    ready = spare.pop()",  # taken out while it is in use, so threads never share one
+            "except IndexError:",
+            "    return None",
+        ]  # fmt: skip
+        for position, (k, assumption) in enumerate(zip(places, self.labels, strict=True)):
+            if assumption.size is not None:
+                lines += [
+                    f"flat = {arrays[k]}.ravel().view(NATURALS)",  # in which what is below 0 is very large
+                    f"if flat[flat.argmax()] >= ready.bounds[{position}]:",
+                    "    spare.append(ready)",
+                    "    return None",
+                ]
+        if numbers:
+            place = 8 * (len(inputs) + len(made))  # behind all arrays
+            lines.append(f"ready.pack_numbers(ready.held, {place}, {', '.join(numbers)})")
+        lines += [
+            f"out = {', '.join(made)}, = ready.results.arrays(())",
+            "on_fitting(ready.asked, id(given), id((out := (*out,))))",
+            "unfit = ready.asking.unfit",
+            "spare.append(ready)",
+            f"return None if unfit else {{{', '.join(f'{name!r}: {m}' for name, m in pairs)}}}",
+        ]
+        known = {"Array": np.ndarray, "INTEGERS": np.dtype(np.int64), "NATURALS": np.dtype(np.uint64)}
+        return quick_program(inputs, hyper, lines, {**known, "spare": self.spare, "on_fitting": on_fitting})
 
     def _run(
         self, shapes: Shapes, inputs: Sequence[Array], numbers: Sequence[float], places: Mapping[str, Array]
@@ -150,10 +200,15 @@ class CProgram:
         slots[first + len(work) :] = [sizes[s] for s in self.sizes]
         held = bytearray(8 * first)
         view = (ctypes.c_char * len(held)).from_buffer(held)
+        told = Call(self._kernel, slots.ctypes.data, ctypes.addressof(view), arrays, first, len(numbers))
+        asking, said = asking_for(told, inputs, self.kinds)
+        bounds = [size_value(a.size, sizes) or 0 for a in self.labels if a.size is not None]
         call = partial(self._call, slots.ctypes.data, ctypes.addressof(view), arrays, first)
         pack = struct.Struct(f"={arrays}q{len(numbers)}d").pack_into
         results = Results([(name, a.shape, a.dtype) for name, a in zip(self.names, outputs, strict=True)])
-        return _Ready(key, held, pack, call, results, (slots, work, view))
+        pack_numbers = struct.Struct(f"={len(numbers)}d").pack_into
+        held_on = (slots, work, view, said)
+        return _Ready(key, held, pack, call, results, asking, ctypes.addressof(asking), pack_numbers, bounds, held_on)
 
     def _sizes(self, inputs: Sequence[Array], numbers: Sequence[float]) -> dict[Symbol, int]:
         """The size of every axis; one that no input tells is a hyper-parameter."""

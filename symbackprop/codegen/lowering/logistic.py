@@ -2,6 +2,8 @@
 
     sigmoid(z), sigmoid(-z)    ->    e = exp(z), kept finite;    r = 1/(1 + e);    e*r, r
 
+    tanh(z) beside sigmoid(2z), sigmoid(-2z)    ->    their difference, and tanh(z) where that loses digits
+
 Each keeps its digits where it is small, as sigmoid(-z) does and 1 - sigmoid(z) does not, and each costs one operation
 more where the exponential is there. It is kept finite, since inf * 0 is no number. Main name: `with_one_exponential`.
 """
@@ -31,14 +33,15 @@ from symbackprop.expression.build import (
     free_indices,
     multiply,
     negate,
+    number,
     power,
     rewrite,
     substitute,
 )
 from symbackprop.expression.functions import EXP, FUNCTIONS
-from symbackprop.proofs.stable_functions import FINITE_EXP
+from symbackprop.proofs.stable_functions import FINITE_EXP, TANH_BESIDE
 
-_SIGMOID = FUNCTIONS["sigmoid"]
+_SIGMOID, _TANH = FUNCTIONS["sigmoid"], FUNCTIONS["tanh"]
 
 
 def with_one_exponential(form: Form) -> Form:
@@ -84,7 +87,7 @@ class _Sharing:
         if not isinstance(s, (Map, Marked)) or not is_plain(s.target):
             return s
         order = axes(s.target)
-        return replace(s, value=rewrite(s.value, lambda e: self._held(e, order)))
+        return replace(s, value=rewrite(s.value, lambda e: self._held(e, order) or self._tanh(e, order)))
 
     def _note(self, expr: Expr, order: tuple[Index, ...]) -> None:
         z = self._argument(expr)
@@ -125,6 +128,20 @@ class _Sharing:
         if not pair.made:
             self._make(pair)
         return Entry(pair.made[sign], own)
+
+    def _tanh(self, expr: Expr, order: tuple[Index, ...]) -> Expr | None:
+        """tanh(z) by the logistic functions of 2z, which cost less than it does, where both are wanted anyway."""
+        if not isinstance(expr, Apply) or expr.function != _TANH or not free_indices(expr):
+            return None
+        z = expr.arguments[0]
+        own = tuple(i for i in order if i in free_indices(z))
+        pair, sign = self.pairs.get(key("map", multiply(number(2), z), own), (None, True))
+        if pair is None or len(pair.signs) < 2:
+            return None
+        if not pair.made:
+            self._make(pair)
+        high, low = (Entry(pair.made[s], own) for s in (sign, not sign))
+        return apply(TANH_BESIDE, rewrite(z, lambda e: self._held(e, order)), high, low)
 
     def _make(self, pair: _Pair) -> None:
         shape = tuple(i.size for i in pair.order)

@@ -43,6 +43,7 @@ from symbackprop.expression.build import (
     negate,
     power,
 )
+from symbackprop.proofs.stable_functions import TANH_BESIDE
 
 Shape = tuple[Expr, ...]
 HALF = Fraction(1, 2)
@@ -662,6 +663,9 @@ class Elementwise:
                 if function.name == "relu":
                     return self._call("np.maximum", [inner, Operand(self.plan.constant("0"), is_number=True)], root)
                 return self._call(f"np.{UFUNC[function.name]}", [inner], root)
+            case Apply(function, arguments) if function is TANH_BESIDE and all(map(free_indices, arguments)):
+                self.plan.writer.helpers.add(function.name)
+                return self._call(function.name, [self.value(a) for a in arguments], root)
             case Where(Compare("<", left, right), then, otherwise) if then is ONE and otherwise is ZERO:
                 return self._call("np.less", [self.value(left), self.value(right)], root)
         inside = tuple(e.tensor for e in entries(expr))

@@ -52,7 +52,7 @@ Text = tuple[str, int]
 Axes = Sequence[Index]
 # Functions that the array module has under another name, or that a printed helper provides.
 FUNCTION_TEXT = {"relu": "{np}.maximum({}, 0.0)", "abs": "{np}.abs({})", "sigmoid": "sigmoid({})"}
-HELPERS = ("sigmoid", "tail", "erf", "finite_exp")
+HELPERS = ("sigmoid", "tail", "erf", "finite_exp", "tanh_beside")
 MATRIX_TEXT = {"inverse": "{np}.linalg.inv({})", "cholesky": "{np}.linalg.cholesky({})",
                "determinant": "{np}.linalg.det({})", "logdet": "{np}.linalg.slogdet({})[1]"}  # fmt: skip
 
