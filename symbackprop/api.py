@@ -166,9 +166,9 @@ def check(
     start = time.perf_counter()
     told: tuple[str, ...] = ()
     others: tuple[FurtherPlace, ...] = ()
-    given = all_shapes(forward, shapes)
-    shapes, kinds = flattened(given), flattened(assume or {})
     try:
+        given = all_shapes(forward, shapes)
+        shapes, kinds = flattened(given), flattened(assume or {})
         wanted = intention(intended)
         number_type = dtype_of(dtype)
         stated = checked(ranges, list(shapes or ()), kinds, number_type)

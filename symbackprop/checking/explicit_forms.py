@@ -203,13 +203,15 @@ class Explicit:
         """What the derivative of a scale may be: products of states with their derivatives, one or the sum of two.
 
         Args:
-            forward, bars: the tensors of the forward pass, and the derivatives up to this one.
+            forward, bars: the tensors of the forward pass, and the derivatives up to this one; those of one recurrence
+            with it are left out, since a lemma speaks of what stands before it.
         """
         axis, wanted = block.clocks[own.tensor].axis, self._flat(own.tensor)
         if wanted is None or not np.abs(wanted).max(initial=0.0) > INFINITE**-1:
             return
         states = [t for t, k in self._steps.items() if t in forward and t.kind == "real" and k < len(t.shape)]
-        others = [t for t in self._steps if t in bars and t.kind == "real" and t is not own.tensor]
+        beside = {e.tensor for e in block.equations}
+        others = [t for t in self._steps if t in bars and t.kind == "real" and t not in beside]
         found: list[tuple[Expr, Numbers]] = []
         for state, bar in itertools.product(states, others):
             if state.shape == bar.shape and self._steps[state] == self._steps[bar]:

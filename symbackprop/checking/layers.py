@@ -21,18 +21,21 @@ from typing import Any
 
 import numpy as np
 
+from symbackprop.checking.budget import SHARES
 from symbackprop.checking.question import Question
 from symbackprop.checking.sample_points import Sampler, Sizes
-from symbackprop.checking.user_run import quietly
+from symbackprop.checking.user_run import quietly, user_line
 from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import MalformedError, SymbackpropError, UnsupportedError
 from symbackprop.expression.build import Symbol
 from symbackprop.expression.program import Program, symbols
 from symbackprop.frontends.numpy.dialects import OWN_CODE
+from symbackprop.frontends.numpy.time_limit import OutOfTime, alarm
 from symbackprop.frontends.numpy.traced import says_upstream
-from symbackprop.frontends.numpy.tracer import Tracer
+from symbackprop.frontends.numpy.tracer import Tracer, who_sets
 from symbackprop.frontends.structures import input_named, members_of
 from symbackprop.frontends.subject import must_be_taken
+from symbackprop.frontends.torch.subjects import is_module
 
 FORWARD = ("forward", "__call__", "forward_pass", "forward_propagation", "fprop", "fwd", "loss", "predict")
 BACKWARD = ("backward", "backward_pass", "backward_propagation", "backprop", "bprop", "bwd", "gradient", "gradients",
@@ -131,6 +134,10 @@ def layer_passes(
     Raises:
         MalformedError: something was not found; the message says where it was looked for.
     """
+    if is_module(subject):
+        raise MalformedError(f"a module, {type(subject).__name__}, without a backward pass",
+                             help="check(module, backward, shapes=...); or have it derived and proved: "
+                             "prove(trace(module, shapes))")  # fmt: skip
     if not (is_layer(subject) or (methods and not inspect.isroutine(subject))):
         raise MalformedError("a forward pass without a backward pass: neither a second function nor a layer",
                              evidence=[f"looked for a method:  {', '.join(BACKWARD)}"],
@@ -280,8 +287,8 @@ class _Finder:
         if not names:
             raise failed
         tried = f"tried with several lengths of {', '.join(names)}, those of the instance's own arrays too"
-        help = f'{failed.help}; a length may be a number: ("N", 8)'
-        raise MalformedError(failed.what, evidence=[tried], help=help)
+        help = failed.help or 'a length may be a number: ("N", 8)'
+        raise MalformedError(failed.what, where=failed.where, evidence=[tried], help=help)
 
     def _run_with(self, plan: _Plan, values: dict[str, Any]) -> LayerPasses:
         self.values = values
@@ -293,20 +300,26 @@ class _Finder:
             return {}, copy.deepcopy(self.subject)
         parameters = self._of_constructor()
         failed: Exception | None = None
+        misfit: str | None = None
         for values, told in itertools.islice(self._tries(parameters), MOST_TRIED):
             self.values = values
             try:
-                with quietly():
+                with quietly(), alarm(SHARES["run of the user's code"].seconds):
                     layer = self.subject(**{k: _value(v, self.values) for k, v in told.items()})
-                if self._fits(layer):
+                misfit = self._misfit(layer)
+                if misfit is None:
                     self.told = told
                     return told, layer
+            except OutOfTime:
+                raise UnsupportedError(f"the constructor of {self.name} does not end in time") from None
             except Exception as error:  # whatever the constructor raises
                 failed = error
         why = f": {type(failed).__name__}: {failed}" if failed else ""
+        where = user_line(failed) if failed else None
+        taken = ", ".join(p.name for p in parameters)
         first = next((p.name for p in parameters if p.name not in self.fixed and p.name not in self.shapes), "units")
         raise MalformedError(f"no {self.name} could be made with parameters of the shapes given{why}",
-                             evidence=[f"its constructor takes:  {', '.join(p.name for p in parameters)}"],
+                             where=where, evidence=[*filter(None, [misfit]), f"its constructor takes:  {taken}"],
                              help=f"say its arguments, fixed={{{first!r}: ...}}, or hand over an instance")  # fmt: skip
 
     def _of_constructor(self) -> list[inspect.Parameter]:
@@ -350,14 +363,16 @@ class _Finder:
                 found.setdefault(n, (name, axis))
         return list(found.values())
 
-    def _fits(self, layer: Any) -> bool:
-        """True if the parameters that the layer holds have the shapes given."""
-        for name in self.shapes:
+    def _misfit(self, layer: Any) -> str | None:
+        """A parameter that the layer holds in another shape than the one given; a cache may have the name of data."""
+        data = inspect.signature(getattr(self.kind, self.forward)).parameters
+        for name in (n for n in self.shapes if n not in data):
             for path in self._places(layer, name):
                 held = _held(layer, path)
                 if isinstance(held, np.ndarray) and np.shape(held) != np.shape(self.values[name]):
-                    return False
-        return True
+                    return (f"{self._shown(path)}:  of shape {np.shape(held)}, "
+                            f"where {self.shapes[name]} was tried as {np.shape(self.values[name])}")  # fmt: skip
+        return None
 
     def _places(self, layer: Any, name: str) -> Iterator[Path]:
         """Where a layer keeps a parameter; several places that hold the same array are all told."""
@@ -533,15 +548,27 @@ class _Finder:
         return name in self._held
 
     def _called(self, layer: Any, method: str, values: dict[str, Any], fixed: dict[str, Any]) -> Any:
+        limit = SHARES["run of the user's code"].seconds
         try:
-            return getattr(layer, method)(**values, **fixed)
+            with alarm(limit):
+                result = getattr(layer, method)(**values, **fixed)
+        except OutOfTime:
+            evidence = [f"with arrays of these shapes:  {', '.join(f'{n} {np.shape(v)}' for n, v in values.items())}"]
+            raise UnsupportedError(f"{self.name}.{method} has not ended after {limit:g} s", evidence=evidence,
+                                   help="does it wait for something, or loop without an end?") from None  # fmt: skip
         except Exception as error:
+            where = user_line(error)
             what = f"{self.name}.{method} raises {type(error).__name__}: {error}"
             guessed = [k for k, v in self.told.items() if isinstance(v, tuple)]
-            if guessed and isinstance(error, (AttributeError, TypeError)):
+            if guessed and isinstance(error, (AttributeError, TypeError, ValueError)):
                 help = f"{', '.join(guessed)} of its constructor was given the length of an axis: say what it is by"
-                raise UnsupportedError(what, help=help + " fixed=, or hand over an instance") from None
-            raise _NotRunError(what, help="say what else it needs by fixed=, or write two functions") from None
+                raise UnsupportedError(what, where=where, help=help + " fixed=, or hand over an instance") from None
+            raise _NotRunError(what, where=where, help=who_sets(error)) from None
+        if inspect.iscoroutine(result) or inspect.isgenerator(result):
+            what = "yields values" if inspect.isgenerator(result) else "is a coroutine"
+            result.close()
+            raise MalformedError(f"{self.name}.{method} {what}", help="a plain method must return them")
+        return result
 
     def _completed(self, plan: _Plan, layer: Any, result: Any) -> LayerPasses:
         open_, named, fixed = self._arguments(self.backward, upstream=True)
@@ -582,7 +609,8 @@ class _Finder:
                          _functions(replace(whole, gradients={n: place}))[1])
             for n, place in more
         )  # fmt: skip
-        return LayerPasses(*_functions(whole), self._told(whole, layer), self.shapes, self.assume, self.where, others)
+        told = self._told(whole, layer, returned)
+        return LayerPasses(*_functions(whole), told, self.shapes, self.assume, self.where, others)
 
     # --- gradients
 
@@ -621,7 +649,23 @@ class _Finder:
         data = {a: self.values[n] for a, n in plan.forward_arguments.items()}
         with quietly():
             layer = _instance(plan, self.values)
-            return layer, self._called(layer, plan.forward, data, plan.fixed[plan.forward])
+            result = self._called(layer, plan.forward, data, plan.fixed[plan.forward])
+        if result is None:
+            raise MalformedError(f"{self.name}.{plan.forward} returns nothing")
+        return layer, result
+
+    def _again(self, plan: _Plan) -> Iterator[str]:
+        """What there is to say of a layer whose forward pass returns something else when it is called once more."""
+        layer, first = self._after_forward(plan)
+        data = {a: self.values[n] for a, n in plan.forward_arguments.items()}
+        kept = copy.deepcopy(first)  # a buffer that the next call may write into
+        try:
+            with quietly():
+                second = self._called(layer, plan.forward, data, plan.fixed[plan.forward])
+        except SymbackpropError:
+            return
+        if not _same_numbers(kept, second):
+            yield f"judged the first call of {self.name}.{plan.forward}: a second one returns something else"
 
     def _constants(self, plan: _Plan, layer: Any) -> Iterator[Path]:
         """Arrays of decimals that a layer holds, that its methods do not change and nothing is asked about."""
@@ -770,7 +814,7 @@ class _Finder:
             return self._shown(at)
         return f"what {plan.backward} returns{'' if at is None else f' at {at!r}'}"
 
-    def _told(self, plan: _Plan, layer: Any) -> tuple[str, ...]:
+    def _told(self, plan: _Plan, layer: Any, returned: Any) -> tuple[str, ...]:
         """What was taken for what."""
 
         def call(method: str, named: Mapping[str, str], *first: str) -> str:
@@ -797,9 +841,17 @@ class _Finder:
             shown_ = ", ".join(map(self._shown, kept[:MOST_TOLD])) + (" ..." if len(kept) > MOST_TOLD else "")
             result.append(f"took as they are, and no inputs: {shown_}")
         missing = [n for n in self.real if n not in plan.gradients]
+        data = [n for n in plan.forward_arguments.values() if n in self.real]
+        if isinstance(returned, np.ndarray) and data[:1] == missing[:1] != []:
+            left = [_at(layer, at) for how, at in plan.gradients.values() if how == "kept"]
+            if not any(returned is value for value in left):
+                shape = np.shape(self.values[data[0]])
+                result.append(f"what {plan.backward} returns is no gradient of {data[0]}: it has the shape "
+                              f"{np.shape(returned)}, where {data[0]} has {shape}")  # fmt: skip
         if missing:
             looked = f"{self.name}.d{missing[0]}, {self.name}.grads[{missing[0]!r}], {missing[0]}.grad"
             result.append(f"no gradient of {', '.join(missing)} was found (looked for {looked} and their like)")
+        result += self._again(plan)
         return tuple(result)
 
 

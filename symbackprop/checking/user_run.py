@@ -9,6 +9,7 @@ import contextlib
 import functools
 import inspect
 import io
+import traceback
 import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,6 +22,8 @@ from symbackprop.checking.replay_script import Passes
 from symbackprop.errors import MalformedError
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Tensor
+from symbackprop.frontends.numpy.library import library_of
+from symbackprop.frontends.numpy.session import line_text
 from symbackprop.frontends.numpy.traced import backward_roles
 from symbackprop.frontends.passes import framework_of
 
@@ -83,6 +86,12 @@ def _place(function: Callable[..., Any]) -> tuple[str, str] | None:
     except TypeError:
         return None
     return (str(Path(file).resolve()), name) if file is not None and Path(file).is_file() else None
+
+
+def user_line(error: BaseException) -> str | None:
+    """The innermost line of the user's own code from which an exception comes: "line 14: y = x @ self.W"."""
+    frames = [f for f in traceback.walk_tb(error.__traceback__) if library_of(f[0].f_globals.get("__name__")) is None]
+    return line_text(frames[-1][0].f_code.co_filename, frames[-1][1]) if frames else None
 
 
 def numbers_written(function: Callable[..., Any]) -> set[float]:

@@ -231,7 +231,10 @@ def test_a_ctx_without_the_attribute():
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_wrong_number_of_gradients(count):
     verdict = sb.check(function(product, lambda ctx, grad: (grad,) * count), shapes=PAIR)
-    assert verdict.status == "MALFORMED" and f"returns {count} gradients for 2 arguments" in verdict.reason
+    assert (
+        verdict.status == "MALFORMED"
+        and f"returns {count} gradient{'s' * (count > 1)} for 2 arguments" in verdict.reason
+    )
 
 
 def test_a_compiled_extension():

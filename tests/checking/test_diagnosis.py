@@ -246,3 +246,20 @@ def test_a_cure_is_seen_where_one_point_loses_digits():
     verdict = sb.check(reparametrized, reparametrized_backward, shapes=shapes, assume={"x": "prob"})
     assert verdict.wrong == ("W", "Ws")
     assert "a factor 1/2 is missing in the term dz[n,z]*eps[n,z]*exp(lv[n,z]/2)" in verdict.diagnosis
+
+
+def focal(logits, y):
+    p = 1 / (1 + np.exp(-logits))
+    pt = np.where(y == 1, p, 1 - p)
+    return np.mean(-((1 - pt) ** 2) * np.log(pt))
+
+
+def focal_without_its_sign(logits, y):
+    p = 1 / (1 + np.exp(-logits))
+    pt = np.where(y == 1, p, 1 - p)
+    return {"logits": (1 - pt) ** 2 * (2 * pt * np.log(pt) + pt - 1) / len(y)}
+
+
+def test_a_sign_in_one_branch_comes_before_a_threshold_of_labels():
+    verdict = sb.check(focal, focal_without_its_sign, shapes={"logits": ("N",), "y": ("N",)}, assume={"y": "bern"})
+    assert "a sign is wrong: that of the term" in verdict.diagnosis

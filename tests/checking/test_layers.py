@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.checking import layers
 
 DENSE = {"x": ("N", "D"), "W": ("D", "M"), "b": ("M",)}
 
@@ -967,3 +968,83 @@ def test_a_metaclass_may_hand_on_what_it_is_given():
         pass
 
     assert sb.check(Layer, shapes=DENSE).status == "PROVED"
+
+
+def test_what_a_layer_raises_is_told_with_its_line():
+    class Unset(Dense):
+        def forward(self, x):
+            return x @ self.params["W"] * self.scale
+
+        def backward(self, dout):
+            self.scale = 2.0
+            return dout @ self.params["W"].T
+
+    verdict = sb.check(Unset, shapes={"x": ("N", 3), "W": (3, 4)}, fixed={"units_in": 3, "units_out": 4})
+    assert "'Unset' object has no attribute 'scale'\n    line " in verdict.reason
+    assert 'return x @ self.params["W"] * self.scale\n' in verdict.reason
+    assert verdict.reason.endswith("help: Unset.backward sets it: call that first, on the same object")
+
+
+def test_what_was_guessed_for_a_constructor_is_told_where_it_does_not_fit():
+    given = sb.check(Dense, shapes=DENSE, fixed={"units_in": 3, "units_out": 4})
+    assert "Dense.params.W:  of shape (3, 4), where ('D', 'M') was tried as " in given.reason
+    verdict = sb.check(Dense, shapes={"x": ("N", "D")})
+    assert verdict.status == "UNDECIDED"
+    assert "help: units_in, units_out of its constructor was given the length of an axis" in verdict.reason
+
+
+def test_a_method_that_does_not_end_is_told(monkeypatch):
+    monkeypatch.setitem(layers.SHARES, "run of the user's code", layers.SHARES["lemma"]._replace(seconds=0.05))
+
+    class Endless(Dense):
+        def forward(self, x):
+            while True:
+                self.x = x
+
+    verdict = sb.check(Endless, shapes=DENSE)
+    assert (verdict.status, "Endless.forward has not ended after 0.05 s" in verdict.reason) == ("UNDECIDED", True)
+
+
+def test_methods_that_return_nothing_or_values_later_are_told():
+    class Nothing(Dense):
+        def forward(self, x):
+            self.out = super().forward(x)
+
+    class Later(Dense):
+        def backward(self, dout):
+            yield dout @ self.params["W"].T
+
+    assert sb.check(Nothing, shapes=DENSE).diagnosis == "Nothing.forward returns nothing"
+    assert sb.check(Later, shapes=DENSE).diagnosis == "Later.backward yields values"
+
+
+def test_a_cache_may_have_the_name_of_data():
+    class Prepared(Dense):
+        def __init__(self, units_in, units_out):
+            super().__init__(units_in, units_out)
+            self.x = np.zeros((1, units_in))
+
+    assert sb.check(Prepared, shapes=DENSE).status == "PROVED"
+
+
+def test_a_second_call_that_returns_something_else_is_told():
+    class Counted(Dense):
+        calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            return self.calls * super().forward(x)
+
+    told = "judged the first call of {}.forward: a second one returns something else"
+    assert told.format("Counted") in sb.check(Counted, shapes=DENSE).notes
+    assert told.format("Dense") not in sb.check(Dense, shapes=DENSE).notes
+
+
+def test_what_is_returned_and_fits_no_input_is_told():
+    class Stops(Dense):
+        def backward(self, dout):
+            super().backward(dout)
+            return dout
+
+    notes = sb.check(Stops, shapes=DENSE).notes
+    assert any(n.startswith("what backward returns is no gradient of x: it has the shape") for n in notes)

@@ -326,6 +326,7 @@ FUNCTIONS = {
     "argmax": lambda x: x[0, jax.lax.argmax(x, 1, jnp.int32)],
     "top_k": lambda x: jax.lax.top_k(x, 2)[0],
     "cumprod": lambda x: jax.lax.cumprod(x, axis=1, reverse=True) + jax.lax.cummax(x, axis=1),
+    "cumlogsumexp": lambda x: jax.lax.cumlogsumexp(x, axis=1, reverse=True) + jax.lax.cumlogsumexp(x),
     "types": lambda x: x.astype(jnp.result_type(x, jnp.float32)) if jnp.issubdtype(x.dtype, jnp.floating) else -x,
     "broadcast": lambda x: x + jax.lax.broadcasted_iota(jnp.int32, (x.shape[0], x.shape[1]), 1),
 }  # fmt: skip
@@ -545,3 +546,17 @@ def test_a_segment_below_the_first_is_left_out(backward, status):
     verdict = sb.check(forward, lambda dout, x, i: {"x": backward(dout, i)}, shapes={"x": ("N",), "i": ("N",)},
                        assume={"i": "labels:5"})  # fmt: skip
     assert verdict.status == status
+
+
+@pytest.mark.parametrize(("bwd", "told"), [
+    (lambda n, x, g: (), "bwd of power returns 0 gradients for 1 argument: x"),
+    (lambda x, g: (g * x,), "bwd of power cannot be called by JAX: too many positional arguments"),
+])  # fmt: skip
+def test_a_rule_of_another_form_is_told(bwd, told):
+    @partial(jax.custom_vjp, nondiff_argnums=(1,))
+    def power(x, n):
+        return x**n
+
+    power.defvjp(lambda x, n: (x**n, x), bwd)
+    verdict = sb.check(power, shapes={"x": ("N",)}, fixed={"n": 2})
+    assert (verdict.status, verdict.diagnosis) == ("MALFORMED", told)

@@ -104,6 +104,10 @@ EXACT = {
     "convolve with a number": lambda k: np.convolve(k, 2.0), "cbrt": lambda x: np.cbrt(x),
     "sinc": lambda x: np.sinc(x) + np.sinc(x * 0), "vander": lambda k: np.vander(k, 3) * np.vander(k, N=3, increasing=True),
     "ediff1d": lambda x, a: np.ediff1d(x, to_end=a),
+    "c_": lambda k, v: np.c_[np.ones(len(k)), k, v, v[:, 0:1]], "c_ of one axis": lambda b: np.c_[b] * 1,
+    "r_": lambda b, k, a: np.r_[b, 1, a, 2 * k], "r_ of rows": lambda v, m: np.r_[v, m],
+    "s_": lambda q: q[np.s_[:, 1, ::-1]] + 0, "index_exp": lambda x: x[np.index_exp[0]] * 1,
+    "logaddexp.accumulate": lambda x: np.logaddexp.accumulate(x, axis=1) + np.logaddexp.accumulate(x),
     "linalg.trace": lambda s: np.linalg.trace(s) + np.linalg.diagonal(s).sum(),
 }  # fmt: skip
 

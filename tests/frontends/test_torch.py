@@ -232,7 +232,7 @@ class Backwardless(Function):
 @pytest.mark.parametrize(
     ("subject", "shapes", "status", "text"),
     [
-        (Twice, ROWS, "MALFORMED", "returns 2 gradients for 1 arguments of its forward"),
+        (Twice, ROWS, "MALFORMED", "returns 2 gradients for 1 argument of its forward"),
         (Unsaved, ROWS, "MALFORMED", "has no attribute 'x'"),
         (Elsewhere, ROWS, "UNDECIDED", "torch could not be asked whether Elsewhere"),
         (Turned, {"x": ("N", "D"), "w": ("D", "M")}, "MALFORMED", "a gradient of shape (M, D) for w"),
@@ -519,6 +519,7 @@ ROW_FUNCTIONS = {
     "cosine": lambda x: ONLY_F.cosine_similarity(x, x.exp(), dim=1),
     "attention": lambda x: ONLY_F.scaled_dot_product_attention(x[None], x[None], x[None], is_causal=True),
     "cumprod": lambda x: x.cumprod(1),
+    "logcumsumexp": lambda x: torch.logcumsumexp(x, dim=0) + x.logcumsumexp(-1),
     "cummax": lambda x: x.cummax(1).values,
     "topk": lambda x: torch.topk(x, 2, dim=-1).values,
     "topk_smallest": lambda x: torch.zeros_like(x).scatter(0, x.topk(1, 0, largest=False)[1], 1.0),
@@ -706,3 +707,58 @@ def test_a_module_is_searched_for_what_floating_point_loses():
     assert (found.safe, found.worst) == (False, float("inf"))
     module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Softmax(dim=1))
     assert sb.trace(module, {"input": ("N", 2)}, precision=True).precision.safe is True
+
+
+class Square(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, w):
+        ctx.save_for_backward(x, w)
+        return w * x * x
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, w = ctx.saved_tensors
+        return 2 * grad * x * w
+
+
+class WithoutContext(Square):
+    @staticmethod
+    def forward(x, w):
+        return w * x * x
+
+
+class ForgetsToReturn(Square):
+    @staticmethod
+    def forward(ctx, x, w):
+        ctx.save_for_backward(x, w)
+
+    @staticmethod
+    def backward(ctx, grad):
+        pass
+
+
+class GivesNothingBack(ForgetsToReturn):
+    forward = Square.forward
+
+
+@pytest.mark.parametrize(("kind", "told"), [
+    (Square, "the backward of Square returns 1 gradient for 2 arguments of its forward"),
+    (WithoutContext, "the forward of WithoutContext takes x where torch hands it the ctx"),
+    (ForgetsToReturn, "the forward of ForgetsToReturn returns None"),
+    (GivesNothingBack, "the backward of GivesNothingBack returns nothing"),
+])  # fmt: skip
+def test_slips_in_the_form_of_a_function_are_told(kind, told):
+    verdict = sb.check(kind, shapes={"x": ("N",), "w": ("N",)})
+    assert (verdict.status, verdict.diagnosis) == ("MALFORMED", told)
+
+
+def test_a_function_that_stands_in_the_place_of_torchs_is_refused(monkeypatch):
+    monkeypatch.setattr(torch, "tanh", lambda x: 2 * x)
+    verdict = sb.check(lambda x: torch.tanh(x), lambda dout, x: {"x": 2 * dout}, shapes={"x": ("N",)})
+    assert (verdict.status, "torch.tanh is not the library's own" in verdict.reason) == ("UNDECIDED", True)
+
+
+def test_modules_that_cannot_be_asked_are_told_what_to_do():
+    verdict = sb.check(torch.nn.LazyLinear(3), lambda dout, input: {"input": dout}, shapes={"input": ("N", 3)})
+    assert verdict.diagnosis == "LazyLinear has not made its weight, bias yet"
+    assert sb.check(torch.nn.Linear(2, 3), shapes={"input": ("N", 2)}).reason.endswith("prove(trace(module, shapes))")

@@ -61,8 +61,9 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.program import Equation
 
-COST: dict[Hashable, int] = {
+COST: dict[Hashable, float] = {
     "sign": 0,  # the commonest: where sums vanish others agree too
+    "sign of a term": 0.5,  # of zeros and ones a threshold, or another name, may say the same
     "slope": 2,
     "complement": 1,
     "alone": 1,
@@ -97,7 +98,7 @@ class Edit:
     new: Expr = ZERO
 
 
-def cost(kind: Hashable, new: Expr, before: Container[Expr], most: float = math.inf) -> int:
+def cost(kind: Hashable, new: Expr, before: Container[Expr], most: float = math.inf) -> float:
     """How much an edit changes, by the nodes that are new beside those of the line before.
 
     Args:

@@ -51,6 +51,7 @@ Stage = Literal["likely", "plausible", "several", "unlikely", "double"]
 
 Cost = tuple[float, bool]
 NAMELESS = 2
+SIGNS = ("sign", "sign of a term")
 NO_EDIT: Cost = (math.inf, True)  # what any edit costs less than
 FREE: Cost = (0, False)  # what none costs less than
 
@@ -148,15 +149,17 @@ class EditSearch:
     def _costs_in(self, lines: Sequence[Equation]) -> Callable[[Hashable, Expr], Cost]:
         """How much an edit of these lines changes; of what a line computes on the way less can be said than of it.
 
-        What the user has no name for is hardly what he meant to write.
+        What the user has no name for is hardly what he meant to write, but for a sign.
         """
         known = {n for line in lines for n in nodes_once(self.before[line.tensor])}
         inside = lines[0].note.startswith(PART)
 
         def costs(kind: Hashable, new: Expr) -> Cost:
             changes = cost(kind, new, known, self._least[0])
-            named = changes > self._least[0] or all(
-                self.variables.get(t, t.name) in self._names for t in mentioned(new)
+            named = (
+                kind in SIGNS
+                or changes > self._least[0]
+                or all(self.variables.get(t, t.name) in self._names for t in mentioned(new))
             )
             return changes + (0 if named else NAMELESS), inside
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from fractions import Fraction
 
 from symbackprop.expression.build import (
     MINUS_ONE,
@@ -53,9 +54,24 @@ MAXIMUM_LAYOUTS = 12
 MAXIMUM_PARTS = 12
 
 
+LONG_NUMBER = 9  # characters of a fraction
+
+
 def short(expr: Expr) -> str:
-    """An expression for a sentence."""
+    """An expression for a sentence; a number of many digits as a decimal: -0.999999 rather than -999999/1000000.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> from symbackprop.expression.build import number
+        >>> short(number(Fraction("-0.999999"))), short(number(Fraction("1e-12"))), short(number(Fraction(3, 1000)))
+        ('-0.999999', '1e-12', '3/1000')
+        >>> short(number(Fraction(1000, 123457)))  # it has no short decimal
+        '1000/123457'
+    """
     text = to_text(expr)
+    if isinstance(expr, Number) and len(text) > LONG_NUMBER:
+        decimal = f"{float(expr.value):.12g}"
+        text = decimal if Fraction(decimal) == expr.value else text
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -541,7 +541,8 @@ def _stop_gradient(x: Any) -> Any:
 
 _enter(LAX, "broadcasted_iota")(_iota_shape)
 _enter(LAX, "iota")(_iota)
-for _name, _operation in {"cumprod": "cumprod", "cummax": "maximum.accumulate", "cummin": "minimum.accumulate"}.items():
+for _name, _operation in {"cumprod": "cumprod", "cummax": "maximum.accumulate", "cummin": "minimum.accumulate",
+                          "cumlogsumexp": "logaddexp.accumulate"}.items():  # fmt: skip
     _enter(LAX, _name)(
         lambda operand, axis=0, reverse=False, by=_operation: (
             N["flip"](N[by](N["flip"](operand, axis), axis=axis), axis) if reverse else N[by](operand, axis=axis)

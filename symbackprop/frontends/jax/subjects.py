@@ -155,19 +155,38 @@ class _OfCustom:
 
         def run(dout: Any, cache: Any) -> Any:
             upstream = like(cache.outputs, iter([dressed(d) for d in listed(dout)]))
+            given = (*(values[n] for n in self.undifferentiated), cache.kept, upstream)
+            self._must_take(given)
             with gradients("ignored"):
-                found = plain(*(values[n] for n in self.undifferentiated), cache.kept, upstream)
+                found = plain(*given)
             names = [n for n in self.order if n not in self.undifferentiated]
             if not isinstance(found, (tuple, list)):
                 raise MalformedError(f"bwd of {self.subject.__name__} does not return a tuple of gradients",
                                      help="of one argument as well: return (gradient,)")  # fmt: skip
             if len(found) != len(names):
-                raise MalformedError(f"bwd of {self.subject.__name__} returns {len(found)} gradients for "
-                                     f"{len(names)} arguments")  # fmt: skip
+                returned = f"{len(found)} gradient{'s' * (len(found) != 1)}"
+                raise MalformedError(f"bwd of {self.subject.__name__} returns {returned} for {len(names)} "
+                                     f"argument{'s' * (len(names) != 1)}: {', '.join(names)}",
+                                     help="return None for an argument that has no gradient")  # fmt: skip
             pairs = zip(names, found, strict=True)
             return {n: mapped(_plain, g) for n, g in pairs if g is not None and n in self.wanted}
 
         return run
+
+    def _must_take(self, given: Sequence[Any]) -> None:
+        """Refuse a bwd that does not take what JAX hands it.
+
+        Raises:
+            MalformedError: says what that is.
+        """
+        try:
+            inspect.signature(self.subject.bwd).bind(*given)
+        except TypeError as error:
+            first = "".join(f"{n}, " for n in self.undifferentiated)
+            raise MalformedError(f"bwd of {self.subject.__name__} cannot be called by JAX: {error}",
+                                 help=f"it is handed ({first}residuals, gradient)") from None  # fmt: skip
+        except ValueError:  # it has no signature
+            return
 
 
 def _plain(gradient: Any) -> Array:

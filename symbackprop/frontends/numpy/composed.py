@@ -304,6 +304,13 @@ def _multiply_accumulate(array: Any, axis: Any = 0, dtype: Any = None, out: Any 
     return _cumprod(array, axis, dtype, out)
 
 
+@implements("logaddexp.accumulate")
+def _logaddexp_accumulate(array: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+    if dtype is not None or out is not None:
+        raise TraceError("np.logaddexp.accumulate with dtype= or out= cannot be traced")
+    return OPERATIONS["log"](OPERATIONS["cumsum"](OPERATIONS["exp"](array), axis))
+
+
 @implements("cumprod", "cumulative_prod", "nancumprod", method=True)
 def _cumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     base = ravel(a) if axis is None else as_array(a)

@@ -398,11 +398,6 @@ def _tolist(a: Array) -> Any:
     return a if a.ndim == 0 else [_tolist(row) for row in a]
 
 
-@implements("r_", "c_")
-def _join(*_: Any) -> Any:
-    raise TraceError("np.r_ and np.c_ cannot be traced", help="use np.concatenate")
-
-
 def to_integer(value: Any, down: bool = False) -> Any:
     """int(value): of a size or a label it is the thing itself; a quotient of sizes is rounded towards 0, or `down`.
 

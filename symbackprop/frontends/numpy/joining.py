@@ -161,6 +161,26 @@ def _column_stack(arrays: Any) -> Array:
     return concatenate([p if p.ndim > 1 else reshaped(p, (*p.axes, ONE)) for p in parts], 1)
 
 
+@implements("r_")
+def _one_after_the_other(*items: Any) -> Array:
+    """np.r_[a, b]: along the first axis; a number is an array of one."""
+    parts = _no_slices("np.r_", items)
+    return concatenate([p if p.ndim else reshaped(p, (ONE,)) for p in parts], 0)
+
+
+@implements("c_")
+def _side_by_side(*items: Any) -> Array:
+    """np.c_[a, b]: along the last axis; an array with one axis, or none, is a column."""
+    parts = _no_slices("np.c_", items)
+    return concatenate([p if p.ndim > 1 else reshaped(p, ((*p.axes, ONE, ONE)[:2])) for p in parts], -1)
+
+
+def _no_slices(shown: str, items: Any) -> list[Array]:
+    if any(isinstance(i, (slice, str)) for i in items):
+        raise TraceError(f"{shown} of a slice or a text cannot be traced", help="use np.arange and np.concatenate")
+    return [as_array(i) for i in items]
+
+
 @implements("split")
 def _split(a: Any, sections: Any, axis: Any = 0) -> list[Any]:
     base = as_array(a)

@@ -10,7 +10,7 @@ import contextlib
 import math
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,11 +66,33 @@ class Operation:
         return Operation(inner, f"{self._shown}.{name}") if inner in OPERATIONS else Refused(f"{self._shown}.{name}")
 
 
+class Brackets:
+    """np.r_ and np.c_, which are called by what stands in brackets."""
+
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+
+    def __getitem__(self, items: Any) -> Any:
+        return self._operation(*(items if isinstance(items, tuple) else (items,)))
+
+
 _SPECTRUM = "eigenvalues and singular values are followed by no rule: give them, and the vectors, as inputs"
 _INSTEAD = {**{f"linalg.{n}": _SPECTRUM for n in ("eig", "eigh", "eigvals", "eigvalsh", "svd", "svdvals")},
             "linalg.qr": "of a matrix of full rank R is np.linalg.cholesky(A.T @ A).T up to signs, and Q is A @ inv(R)",
             "linalg.tensorinv": "reshape, and use np.linalg.inv",
             "linalg.tensorsolve": "reshape, and use np.linalg.solve"}  # fmt: skip
+
+
+def refuse_replaced(value: Any, libraries: Sequence[str], shown: str) -> None:
+    """Refuse a function that somebody has put in the place of a library's own.
+
+    Raises:
+        TraceError: it comes from none of these libraries.
+    """
+    home = str(getattr(value, "__module__", None) or libraries[0]).partition(".")[0]
+    if isinstance(value, types.FunctionType) and home not in libraries:
+        raise TraceError(f"{shown} is not the library's own: {home} has put another function there",
+                         help="call that function by a name of its own")  # fmt: skip
 
 
 class Namespace:
@@ -87,13 +109,11 @@ class Namespace:
 
     def __getattr__(self, name: str) -> Any:
         shown = f"{self._shown}.{name}"
-        replaced = getattr(self._module, name, None)
-        home = str(getattr(replaced, "__module__", None) or "numpy").partition(".")[0]
-        if isinstance(replaced, types.FunctionType) and home not in ("numpy", "scipy", "array_api_compat"):
-            raise TraceError(f"{shown} is not the library's own: {home} has put another function there",
-                             help="call that function by a name of its own")  # fmt: skip
+        refuse_replaced(getattr(self._module, name, None), ("numpy", "scipy", "array_api_compat"), shown)
         if name in ("random", "rand", "randn"):
             return Source(shown, RANDOM)
+        if self._prefix + name in ("r_", "c_"):
+            return Brackets(Operation(name, shown))
         if self._prefix + name in OPERATIONS:
             return Operation(self._prefix + name, shown)
         if not hasattr(self._module, name):
@@ -117,6 +137,8 @@ class Namespace:
             return type_stand_in(value, convert_to(value))
         if name in _CONTEXTS:
             return _CONTEXTS[name]
+        if isinstance(value, type(np.s_)):  # np.s_[i:j] is the subscript itself, whatever stands in it
+            return value
         if isinstance(value, type) and name not in _REAL_TYPES and not issubclass(value, Exception):
             return type_stand_in(value, Refused(shown).__call__)
         if isinstance(value, type) or value is None or isinstance(value, (int, str)) or name in _REAL_TYPES:

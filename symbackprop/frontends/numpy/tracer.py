@@ -156,7 +156,7 @@ class Tracer:
         if isinstance(stop, ImportError):
             missing = f"{name_of(function)} imports {stop.name or 'what is not there'}, which is not installed here"
             return TraceError(missing, where=where, help="write the formula in functions that are there")
-        return CodeRaisesError(what, type(stop).__name__, where=where, help=_who_sets(stop))
+        return CodeRaisesError(what, type(stop).__name__, where=where, help=who_sets(stop))
 
     def _in_a_loop(self, stop: BaseException) -> SymbackpropError:
         """What to say of anything that ends a run inside a loop over a symbolic range: a concrete one tells more."""
@@ -240,7 +240,7 @@ class Tracer:
         return type(stop)(stop.what, **parts)
 
 
-def _who_sets(stop: BaseException) -> str | None:
+def who_sets(stop: BaseException) -> str | None:
     """What to do about an attribute that is not there: the method that sets it has not run."""
     kind, wanted = type(getattr(stop, "obj", None)), getattr(stop, "name", None)
     if not isinstance(stop, AttributeError) or wanted is None:

@@ -139,9 +139,13 @@ def run_backward(cls: Any, ctx: Context, upstream: tuple[Any, ...], count: int) 
         returned = cls.backward(ctx, *upstream)
     found = tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
     extra = found[count:]
+    name = cls.own.__name__
+    if returned is None and count > 1:
+        raise MalformedError(f"the backward of {name} returns nothing", help="return a gradient, or None, for each "
+                             f"of the {count} arguments of its forward")  # fmt: skip
     if len(found) < count or any(g is not None for g in extra):
-        name = cls.own.__name__
-        what = f"the backward of {name} returns {len(found)} gradients for {count} arguments of its forward"
+        given = f"{len(found)} gradient{'s' * (len(found) != 1)}"
+        what = f"the backward of {name} returns {given} for {count} argument{'s' * (count != 1)} of its forward"
         raise MalformedError(what, help="return None for an argument that has no gradient")
     return found[:count]
 

@@ -12,7 +12,7 @@ from typing import Any
 from symbackprop.errors import TraceError
 from symbackprop.frontends.numpy.dialects import OWN_CODE, UNKNOWN, Unchanging, dialect
 from symbackprop.frontends.numpy.differentiation import Recording, gradients
-from symbackprop.frontends.numpy.namespace import constant, type_stand_in
+from symbackprop.frontends.numpy.namespace import constant, refuse_replaced, type_stand_in
 from symbackprop.frontends.numpy.opaque import Refused
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.session import as_numpy, guarded
@@ -42,6 +42,7 @@ class Namespace:
             return getattr(self._module, name)
         if self._module.__name__.startswith("torch.ops") and not shown.startswith("torch.ops.aten"):
             return Refused(shown, "what a compiled extension computes is not known: write it in torch's own functions")
+        refuse_replaced(getattr(self._module, name, None), ("torch",), shown)
         if self._module.__name__ == "torch.nn.functional" and f"functional.{name}" in FUNCTIONS:
             return operation(f"functional.{name}")
         if self._prefix + name in FUNCTIONS:

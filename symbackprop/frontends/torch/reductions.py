@@ -145,6 +145,11 @@ _running_extreme("cummax", "maximum")
 _running_extreme("cummin", "minimum")
 
 
+@function("logcumsumexp")
+def _logcumsumexp(input: Any, dim: Any) -> Any:
+    return N["logaddexp.accumulate"](input, dim)
+
+
 @function("cumprod")
 def _cumprod(input: Any, dim: Any, *, dtype: Any = None) -> Any:
     return N["cumprod"](cast(as_array(input), dtype), dim)

@@ -24,6 +24,7 @@ from symbackprop.frontends.numpy.size import size
 from symbackprop.frontends.passes import BACKWARD, Kept, Pass, arguments_in_order, by_name, signature_of
 from symbackprop.frontends.structures import mapped
 from symbackprop.frontends.torch.autograd import (
+    has_setup,
     own_function,
     parameters_of,
     run_backward,
@@ -183,7 +184,8 @@ class _OfFunction:
             outputs = listed(result)
             kept = ctx.differentiable(outputs)
             if not kept:
-                raise MalformedError(f"the forward of {self.kind.__name__} returns no tensor that has a gradient")
+                what = "None" if result is None else "no tensor that has a gradient"
+                raise MalformedError(f"the forward of {self.kind.__name__} returns {what}")
             shown = tuple(bare(outputs[k]) for k in kept)
             return (shown if len(kept) > 1 else shown[0]), Kept(ctx=ctx, outputs=outputs, places=kept, inputs=tensors)
 
@@ -216,6 +218,10 @@ def function_passes(
     for needed in ("forward", "backward"):
         if getattr(kind, needed) is getattr(torch().autograd.Function, needed):
             raise MalformedError(f"the class {name} has no {needed}", help="write it as a static method")
+    first = None if has_setup(kind) else next(iter(inspect.signature(own_function(kind, "forward")).parameters), None)
+    if first in shapes:
+        raise MalformedError(f"the forward of {name} takes {first} where torch hands it the ctx",
+                             help=f"write forward(ctx, {first}, ...), or a setup_context beside it")  # fmt: skip
     order, values = arguments_in_order(parameters_of(kind), shapes, fixed, f"the forward of {name}")
     wanted = [n for n in order if n in shapes and not str(assume.get(n, "")).startswith(DATA)]
     own = _OfFunction(kind, order, values, wanted)
@@ -368,5 +374,9 @@ def _of_these_sizes(module: Any, state: Mapping[str, Any]) -> Iterator[None]:
 
 def all_shapes(module: Any, shapes: Mapping[str, Any]) -> dict[str, Any]:
     """The shapes that are given, and those of the other parameters as they are."""
+    unmade = [n for n, p in module.named_parameters() if torch().nn.parameter.is_lazy(p)]
+    if unmade:
+        raise MalformedError(f"{type(module).__name__} has not made its {', '.join(unmade)} yet",
+                             help="call it once: a lazy layer makes its parameters for the first input")  # fmt: skip
     own = {n: tuple(p.shape) for n, p in module.named_parameters() if n not in shapes}
     return {**dict(shapes), **own}
