@@ -209,7 +209,8 @@ class Explicit:
         if wanted is None or not np.abs(wanted).max(initial=0.0) > INFINITE**-1:
             return
         states = [t for t, k in self._steps.items() if t in forward and t.kind == "real" and k < len(t.shape)]
-        others = [t for t in self._steps if t in bars and t.kind == "real" and t is not own.tensor]
+        together = {e.tensor for e in block.equations}  # a lemma speaks of what is known before the recurrence
+        others = [t for t in self._steps if t in bars and t.kind == "real" and t not in together]
         found: list[tuple[Expr, Numbers]] = []
         for state, bar in itertools.product(states, others):
             if state.shape == bar.shape and self._steps[state] == self._steps[bar]:
