@@ -687,7 +687,7 @@ class Composition:
     def _told_by_scales(self, block: Recurrence, left: Sequence[Equation]) -> None:
         """Find the derivative of what only sets the scale of other states, if there is one; beside it may stand
         derivatives of what sets no scale in the end, which are nothing."""
-        bars = (self._adjoints & self._lines.keys()) - block.clocks.keys()  # a lemma speaks of what stands before
+        bars = self._adjoints & self._lines.keys()
         for equation in left if block.equations[0].tensor in self._adjoints else ():
             forms = list(itertools.islice(self._explicit.scales(equation, block, self._forward, bars), MOST_SCALES))
             if not forms:

@@ -7,11 +7,12 @@ import pytest
 
 import symbackprop as sb
 from symbackprop.calculus.lemmas import Replay
+from symbackprop.checking.budget import Budget
 from symbackprop.checking.composition import Composition
-from symbackprop.checking.decide import goal_of
+from symbackprop.checking.decide import goal_of, prove
 from symbackprop.checking.explicit_forms import Explicit
 from symbackprop.errors import ProofError
-from symbackprop.expression.build import ZERO, add, multiply, number
+from symbackprop.expression.build import ZERO, add, mentioned, multiply, number
 from symbackprop.frontends.numpy.traced import trace_pair
 from symbackprop.normal_form.work_time import worked
 
@@ -300,3 +301,30 @@ def test_check_refuses_minus_infinity_that_is_not_gone():
 
     verdict = sb.check(forward, lambda dout, x: {"x": np.zeros_like(x)}, shapes={"x": ("T",)})
     assert verdict.status in ("UNDECIDED", "MALFORMED"), str(verdict)
+
+
+def gated(x, u, v, w):
+    h, c, out = np.zeros_like(u), np.zeros_like(u), np.zeros_like(x)
+    for t in range(len(x)):
+        i, g = np.sin(x[t] + u * h), np.tanh(x[t] + w * h)
+        c = 0.5 * c + i * g
+        h = v * np.tanh(c)
+        out[t] = h
+    return out
+
+
+def test_a_derivative_is_not_told_by_one_that_is_computed_with_it(monkeypatch):
+    """That of g is i times that of c at each step: it was proposed as if g set a scale, and the replay refused it."""
+    usual, seen = Explicit.scales, []
+
+    def watched(self, own, block, forward, bars):
+        seen.append(own.tensor.name)
+        for form in usual(self, own, block, forward, bars):
+            assert not mentioned(form) & {e.tensor for e in block.equations}, own.tensor.name
+            yield form
+
+    monkeypatch.setattr(Explicit, "scales", watched)
+    shapes = {"x": ("T", "H"), "u": ("H",), "v": ("H",), "w": ("H",)}
+    goal = goal_of(trace_pair(gated, lambda dout, x, u, v, w: {"x": x}, shapes))
+    prove(goal, goal.names, goal.sides.quick, Budget.of(1.0))
+    assert "g_bar" in seen

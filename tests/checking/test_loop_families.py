@@ -91,6 +91,46 @@ def caches_as_tuples(slip):
     return forward, backward
 
 
+@family({"x": ("T", "H"), "U": ("H", "H"), "h0": ("H",)}, ["U"])
+def start_in_the_last_row(slip):
+    """h[t - 1] is h[-1] in the first round."""
+
+    def run(x, U, h0):
+        h = np.zeros((len(x) + 1, len(h0)))
+        h[-1] = h0
+        for t in range(len(x)):
+            h[t] = np.tanh(x[t] + h[t - 1] @ U)
+        return h
+
+    def backward(dout, x, U, h0):
+        h = run(x, U, h0)
+        dx, dU, g = np.zeros_like(x), np.zeros_like(U), np.zeros_like(h0)
+        for t in reversed(range(len(x))):
+            dx[t] = z = (g + dout[t]) * (1 - h[t] ** 2)
+            dU += np.outer(h[t if slip else t - 1], z)
+            g = U @ z
+        return {"x": dx, "U": dU, "h0": g}
+
+    return (lambda x, U, h0: run(x, U, h0)[:-1]), backward
+
+
+@family({"x": ("T",)}, ["x"])
+def every_other_from_the_end(slip):
+    def forward(x):
+        out = np.zeros_like(x)
+        for t in range(len(x) - 1, -1, -2):
+            out[t] = x[t] ** 2
+        return out
+
+    def backward(dout, x):
+        dx = np.zeros_like(x)
+        for t in range(len(x) - 1, -1, -1 if slip else -2):
+            dx[t] = 2 * x[t] * dout[t]
+        return {"x": dx}
+
+    return forward, backward
+
+
 @family({"x": ("T",)}, ["x"])
 def product(slip):
     return lambda x: np.prod(x), lambda dout, x: {"x": dout * np.prod(x) / (x**2 if slip else x)}
@@ -1702,3 +1742,66 @@ def test_what_is_wrong_at_other_stated_sizes_alone_is_not_called_right():
     """One fault shows at every length, the other only where the loop has two rounds."""
     verdict = sb.check(halves, halves_backward, shapes={"x": ("T",), "w": ()})
     assert verdict.status == "REFUTED" and verdict.wrong == ("x", "w")
+
+
+def last_one_first(x):
+    out = np.zeros_like(x)
+    for t in range(len(x)):
+        out[t] = x[t] - 2 * x[t - 1]
+    return out
+
+
+def last_one_written(x):
+    out = np.zeros(len(x) + 1)
+    for t in range(len(x)):
+        out[t - 1] = 3 * x[t]
+    return out
+
+
+def written_through_a_row(x):
+    s, out = np.outer(x, np.ones(2)), np.zeros_like(x)
+    for t in range(len(x)):
+        row = s[t - 1]
+        row += x[t]
+        out[t] = row[0]
+    return out + s[:, 1]
+
+
+def two_before(x):
+    s = np.zeros(len(x) + 2)
+    s[-1], s[-2] = 5.0, 7.0
+    for t in range(len(x)):
+        s[t] = x[t] + 0.5 * s[t - 1] - 2 * s[t - 2]
+    return s
+
+
+def of_what_is_not_there_yet(x):
+    s = np.ones(len(x))
+    for t in range(len(x)):
+        s[t] = x[t] * s[t - 1]
+    return s
+
+
+def cut_before(x):
+    y = np.append(x, 0.5)[1:]
+    out = np.zeros_like(x)
+    for t in range(len(x)):
+        out[t] = y[t - 1] * x[t]
+    return out
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [last_one_first, last_one_written, written_through_a_row, two_before, of_what_is_not_there_yet, cut_before],
+)
+def test_a_place_before_the_first_counts_from_the_end(forward):
+    """In some rounds alone; where the loop is not followed, that is said."""
+    try:
+        program = sb.trace(forward, {"x": ("T",)})
+    except SymbackpropError as error:
+        assert forward is written_through_a_row and "symbolic range" in str(error)
+        return
+    for T in (1, 2, 3, 6):
+        x = np.random.default_rng(T).normal(size=T)
+        found = evaluate(program, {"T": T}, {"x": x})[program.outputs[0].name]
+        np.testing.assert_allclose(found, forward(x), atol=1e-12, err_msg=f"T = {T}")

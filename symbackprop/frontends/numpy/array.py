@@ -22,7 +22,19 @@ from typing import Any
 import numpy as np
 
 from symbackprop.errors import SymbackpropError, TraceError
-from symbackprop.expression.build import ONE, ZERO, Entry, Expr, Index, Number, add, children, nodes_once, where
+from symbackprop.expression.build import (
+    ONE,
+    ZERO,
+    Entry,
+    Expr,
+    Index,
+    Number,
+    add,
+    children,
+    nodes_once,
+    rewrite,
+    where,
+)
 from symbackprop.frontends.numpy.dtypes import EXACT, as_dtype, example, kind_of_type
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.infinity import is_infinite
@@ -58,6 +70,11 @@ SHARED = "an array is used after another one was changed in place, which may or 
 # An expression with more nodes than this becomes an equation as soon as it is used.
 LARGE = 60
 _births = itertools.count(1)
+
+
+def _put(value: Expr, node: Expr, other: Expr) -> Expr:
+    """An index with one of its nodes as another one."""
+    return reduced(rewrite(value, lambda n: other if n is node else None))
 
 
 @dataclass(frozen=True)
@@ -207,16 +224,47 @@ class Journal:
 
 
 @dataclass(frozen=True)
+class Wrap:
+    """A place that counts from the end in some rounds of a loop alone: h[t - 1] is h[-1] where t = 0.
+
+    Args:
+        place: in every round, a remainder by the length of the axis.
+        negative: the value 0 or 1 of "this round counts from the end".
+        from_end: the place in such a round.
+        given: the place in the others.
+    """
+
+    place: Expr
+    negative: Expr
+    from_end: Expr
+    given: Expr
+
+    def apart(self, content: Content) -> Content:
+        """Entries, read in the two kinds of rounds as they are there."""
+
+        def read(indices: tuple[Expr, ...]) -> Expr:
+            if not any(n is self.place for i in indices for n in nodes_once(i)):
+                return content(indices)
+            first, second = (content(tuple(_put(i, self.place, p) for i in indices))
+                             for p in (self.from_end, self.given))  # fmt: skip
+            return where(self.negative, first, second)
+
+        return read
+
+
+@dataclass(frozen=True)
 class View:
     """How the indices of an array lead to those of its buffer.
 
     Args:
         forward: array indices -> buffer indices.
         inverse: buffer indices -> (value 0 or 1 of "is seen by the view", array indices); None if it cannot be written.
+        wraps: the places among the buffer's indices that count from the end in some rounds.
     """
 
     forward: Callable[[tuple[Expr, ...]], tuple[Expr, ...]]
     inverse: Callable[[tuple[Expr, ...]], tuple[Expr, tuple[Expr, ...]]] | None
+    wraps: tuple[Wrap, ...] = ()
 
 
 def order_of(values: Array) -> Order | None:
@@ -401,6 +449,8 @@ class Array(Result):
                 buffer.settle(name)
         buffer.uses += 1
         content, forward = buffer.content, self.through.forward
+        for wrap in self.through.wraps:
+            content = wrap.apart(content)
         return content if self.through is IDENTITY else lambda indices: content(forward(indices))
 
     def definition(self, indices: tuple[Expr, ...]) -> Expr:

@@ -973,6 +973,8 @@ class Loop:
         for solution, mine, only in self._written_in(value, old):
             there = rewrite(value, lambda n, mine=mine: ONE if n in mine else None)  # type: ignore[misc]
             there = reduced_places(substitute(there, {self.index: solution, old: before}))
+            if isinstance(only, Kronecker):  # a division without rest
+                there = reduced_places(rewrite(there, lambda n, only=only: ZERO if n is only.left else None))  # type: ignore[misc]
             inside = multiply(only, holds("<=", ZERO, solution), holds("<", solution, self.index.size))
             return where(inside, there, before)
         tests = self._overlapping(value, old)

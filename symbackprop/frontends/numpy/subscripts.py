@@ -36,7 +36,7 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.expression.functions import FLOOR, ROUND
-from symbackprop.frontends.numpy.array import Array, Order, View, array, order_of, scalar
+from symbackprop.frontends.numpy.array import Array, Order, View, Wrap, array, order_of, scalar
 from symbackprop.frontends.numpy.dtypes import ends, interval
 from symbackprop.frontends.numpy.elementwise import broadcast_shape, stretched
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
@@ -66,9 +66,10 @@ SHORT = 64  # entries of an integer array of which each is compared with the axi
 
 @dataclass(frozen=True)
 class Picked:
-    """An axis at one place."""
+    """An axis at one place; `wrap` where some rounds of a loop count it from the end."""
 
     place: Expr
+    wrap: Wrap | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,8 @@ def _part(item: Any, axis: int, size: Expr) -> Part:
         _must_be_clipped(item, size)
     place = integer_of(item)
     if place is not None:
-        return Picked(_place(place, axis, size))
+        wrap = _wrapped(place, size)
+        return Picked(_place(place, axis, size)) if wrap is None else Picked(wrap.place, wrap)
     if isinstance(item, Array) and item.kind == "integer":
         for value in _numbers_of(item):
             _place(value, axis, size, ask=False)
@@ -235,6 +237,21 @@ def _place(given: Expr, axis: int, size: Expr, *, ask: bool = True) -> Expr:
     return place
 
 
+def _wrapped(place: Expr, size: Expr) -> Wrap | None:
+    """How a place counts from the end in some rounds of a loop alone; None if it does in all, or in none, or may lie
+    outside."""
+    in_loop = any(loop.index in free_indices(place) for loop in current().loops)
+    if not in_loop or _is_label(place) or is_so("<=", ZERO, place) is not None:
+        return None
+    from_end = reduced(add(place, size))
+    if is_so("<=", ZERO, from_end) is not True or is_so("<", place, size) is not True:
+        return None
+    whole = reduced(Remainder(place, size))
+    if is_so("<=", MINUS_ONE, place):
+        return Wrap(whole, holds("==", place, MINUS_ONE), minus(size, ONE), place)
+    return Wrap(whole, holds("<", place, ZERO), from_end, place)
+
+
 def _is_label(place: Expr) -> bool:
     """True for a place that comes from data: that it lies inside is an assumption about the data."""
     return any(isinstance(n, (Entry, Position)) for n in nodes_once(place))
@@ -308,6 +325,8 @@ def _getitem(base: Array, key: Any) -> Any:
     if result.ndim == 0 and not (isinstance(key, tuple) and any(k is Ellipsis for k in key)):
         content = base.read()
         forward = _forward(parts)
+        for wrap in result.through.wraps[len(base.through.wraps) :]:
+            content = wrap.apart(content)
         return array((), lambda _: content(forward(())), base.dtype, summed=base.buffer.summed)
     return result
 
@@ -324,7 +343,8 @@ def sliced(base: Array, parts: Sequence[Part]) -> Array:
     kept = [k for k, p in enumerate(parts) if isinstance(p, Ranged)]
     contiguous = leading and not (picked and kept and max(picked) > min(kept))
     ordered = all(not isinstance(p, Ranged) or p.step > 0 for p in parts)
-    step = View(_forward(parts), lambda i: _inverse(parts, i))
+    wraps = tuple(p.wrap for p in parts if isinstance(p, Picked) and p.wrap is not None)
+    step = View(_forward(parts), lambda i: _inverse(parts, i), wraps)
     return view_of(base, shape, step, contiguous=contiguous, ordered=ordered)
 
 
@@ -357,12 +377,19 @@ def _inverse(parts: Sequence[Part], indices: Indices) -> tuple[Expr, Indices]:
         if part is None:
             own.append(ZERO)
         elif isinstance(part, Picked):
-            seen.append(holds("==", next(places), part.place))
+            seen.append(_is_at(part, next(places)))
         elif isinstance(part, Ranged):
             inside, index = within(part, next(places))
             seen += inside
             own.append(index)
     return multiply(*seen) if seen else ONE, tuple(own)
+
+
+def _is_at(part: Picked, place: Expr) -> Expr:
+    """The value 0 or 1 of "this is the place"."""
+    if part.wrap is None:
+        return holds("==", place, part.place)
+    return where(part.wrap.negative, *(holds("==", place, p) for p in (part.wrap.from_end, part.wrap.given)))
 
 
 def within(part: Ranged, place: Expr) -> tuple[list[Expr], Expr]:

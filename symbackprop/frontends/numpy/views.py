@@ -62,7 +62,9 @@ def view_of(base: Array, shape: Indices, step: View, *, contiguous: bool, ordere
         return multiply(seen, also), own
 
     writable = outer.inverse is not None and step.inverse is not None
-    view = View(lambda indices: outer.forward(step.forward(indices)), inverse if writable else None)
+    view = View(
+        lambda indices: outer.forward(step.forward(indices)), inverse if writable else None, outer.wraps + step.wraps
+    )
     result = Array(base.buffer, shape, view)
     result.contiguous = contiguous and base.contiguous
     result.ordered = (contiguous if ordered is None else ordered) and base.ordered
