@@ -529,20 +529,14 @@ class Algebra:
 
     def named(self, bound: Collection[Base], fs: dict[Base, Any]) -> Any:
         """The same term whatever its bound indices were called."""
-        if not bound:
-            return (), tuple(sorted(fs.items()))
-        groups: dict[Any, list[Base]] = {}
-        for i in bound:
+
+        def seen(i: Base) -> Any:
             tags = {k: self.index("~" if k is i else "~other", k.size) for k in bound}
-            own = self.renamed((x for x in fs.items() if i in x[0].free), tags) if len(bound) > 1 else ()
-            groups.setdefault((i.shape, own), []).append(i)
-        need(max(map(len, groups.values()), default=0) < MOST_ALIKE, "a term with too many indices alike")
-        height, best = max((b.height for b in fs), default=0), None
-        for way in product(*(permutations(groups[g]) for g in sorted(groups))):
-            at = {i: self.index(f"#{height}.{k}", i.size) for k, i in enumerate(i for g in way for i in g)}
-            t = (tuple(at.values()), self.renamed(fs.items(), at))
-            best = t if best is None or t < best else best
-        return best
+            return i.shape, self.renamed((x for x in fs.items() if i in x[0].free), tags)
+
+        height, order = max((b.height for b in fs), default=0), sorted(bound, key=seen) if len(bound) > 1 else bound
+        at = {i: self.index(f"#{height}.{k}", i.size) for k, i in enumerate(order)}
+        return tuple(at.values()), self.renamed(fs.items(), at)
 
     def nameless(self, p: Poly) -> Any:
         """A polynomial up to a factor, whatever its free indices are called."""

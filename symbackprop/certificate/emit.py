@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -54,7 +54,8 @@ from symbackprop.proofs.theorem import Proof
 ENDING = ".sbp"
 LONGEST = 20.0  # seconds for the search of definitions to open
 SECONDS = 2.0  # for lemmas that the verdict did not need
-MOST_OPENED, FEW_OPENED, MOST_TERMS, MOST_STEPS, FEW_STEPS = 24, 12, 250, 6_000, 1_000
+MOST_OPENED, FEW_OPENED, MOST_TERMS = 24, 12, 250
+MOST_STEPS, SOME_STEPS, FEW_STEPS, CHEAP_STEPS = 6_000, 2_000, 1_000, 200
 KINDS = {"pos": "positive", "prob": "prob", "bern": "bern", "pm1": "pm1", "simplex": "real"}
 
 
@@ -375,18 +376,32 @@ class Emission:
         """What tensors of both programs are, in their order."""
         bars = {tensor: bar for bar, tensor in self.bars.items()}
         outputs = {own: bars[self.inputs[name]] for name, own in self.returned.items()}
-        if not known and self.at_once(outputs):
-            return
+        ways: list[Callable[[], None]] = [lambda: self.told(known, outputs)]
+        if not known:
+            later = (lambda: self.told(self.alike, outputs), lambda: self.told(self.composed(), outputs))
+            ways = [lambda: self.shortly(outputs), *later]
         text, same, count = list(self.text), dict(self.book.same), self.book.lines
-        if not known and self.lines:
+        for k, way in enumerate(ways):
             try:
-                return self.told(self.alike(), outputs)
-            except UnsupportedError:
-                self.text, self.book.same, self.book.lines = text, same, count
-        self.told(known or self.composed(), outputs)
+                way()
+                self.granted = self.book.conditions()
+                return
+            except (UnsupportedError, Refused):
+                if k == len(ways) - 1:
+                    raise
+                self.text, self.book.same, self.book.lines = list(text), dict(same), count
 
-    def told(self, known: Sequence[Lemma], outputs: Mapping[Tensor, Tensor]) -> None:
+    def shortly(self, outputs: Mapping[Tensor, Tensor]) -> None:
+        """Say each gradient with all definitions opened, and lemmas on the way where that is refused."""
+        wanted = self.at_once(outputs)
+        if wanted:
+            self.told(self.alike, outputs, wanted)
+
+    def told(self, known: Sequence[Lemma], outputs: Mapping[Tensor, Tensor], wanted: Collection[str] = ()) -> None:
         """Say what tensors are, where that is known, and each gradient.
+
+        Args:
+            wanted: the tensors that matter, if not all do.
 
         Raises:
             UnsupportedError: the checker does not see that a gradient is what it is.
@@ -398,6 +413,8 @@ class Emission:
             for e in equations_of(block):
                 bar = outputs.get(e.tensor)
                 if self.names.of(e.tensor) not in self.book.definition or e.tensor.kind != "real":
+                    continue
+                if wanted and self.names.of(e.tensor) not in wanted:
                     continue
                 lemma = by_tensor.get(e.tensor) if not isinstance(block, Recurrence) else None
                 done = self.names.of(e.tensor) in self.book.same
@@ -411,35 +428,51 @@ class Emission:
                         what = f"{self.names.of(e.tensor)} is {self.names.of(bar)}"
                         raise UnsupportedError(f"the checker does not see that {what}")
 
-    def at_once(self, outputs: Mapping[Tensor, Tensor]) -> bool:
-        """Say what is computed again, and each gradient with all definitions opened; False if that is refused."""
-        book, text, same, count = self.book, list(self.text), dict(self.book.same), self.book.lines
-        seen = dict[Any, Equation]()
-        self.most_steps = FEW_STEPS
+    def at_once(self, outputs: Mapping[Tensor, Tensor]) -> set[str]:
+        """Say what is computed again, and each gradient with all lines of the user and all adjoints opened.
+
+        Where that is refused and was cheap, or of one gradient alone, what is left of the forward pass is opened too;
+        elsewhere lemmas on the way are cheaper.
+
+        Returns:
+            The gradients that the checker refuses, and what they depend on.
+        """
+        self.book.unmoved()  # which lemmas ask for, and what is computed again is told by its value
+        book, seen, refused, steps = self.book, dict[Any, Equation](), list[tuple[Equation, set[str]]](), 0
         for e in (*self.derived.equations, *self.lines):
             name, bar = self.names.of(e.tensor), outputs.get(e.tensor)
             if name not in book.definition or e.tensor.kind != "real":
                 continue
             if is_view(e.value):
                 self.lemma(e, ())
-            elif name not in book.recurrent:
+            elif name not in book.recurrent and bar is None:
                 first = seen.setdefault(self.meaning(name), e)
                 if book.kind[name] == "backward" and first is not e:
                     at = iter(i for i in e.indices if i.size is not ONE)
                     there = [next(at) if i.size is not ONE else ZERO for i in first.indices]
                     self.lemma(Equation(e.tensor, e.indices, Entry(first.tensor, tuple(there))), (first.tensor,), 0)
-            if bar is not None and bar is not e.tensor and not self.met(e.tensor, bar):
-                other = self.names.of(bar)
-                opened = {n for n in book.reads[name] if book.kind[n] == "backward"}
-                opened |= {n for n in (other, *book.reads[other]) if book.kind[n] == "adjoint"}
-                tensors = [t for t, n in self.names.tensors.items() if n in opened - book.same.keys()]
-                if name in book.same or not self.lemma(
-                    Equation(e.tensor, e.indices, Entry(bar, e.indices)), tensors, 0
-                ):
-                    self.text, book.same, book.lines = text, same, count
-                    self.most_steps = MOST_STEPS
-                    return False
-        return True
+            if bar is None or bar is e.tensor or self.met(e.tensor, bar):
+                continue
+            if name in book.same:
+                self.retract(e.tensor)
+            other, equation = self.names.of(bar), Equation(e.tensor, e.indices, Entry(bar, e.indices))
+            opened = {n for n in book.reads[name] if book.kind[n] == "backward"}
+            opened |= {n for n in (other, *book.reads[other]) if book.kind[n] == "adjoint"}
+            if not self.opened(equation, opened, FEW_STEPS):
+                steps += book.steps
+                left = {n for p in book.sides for n in factors(p) if n in book.definition} - book.recurrent
+                refused.append((equation, opened | left))
+        cheap = len(refused) == 1 or steps <= CHEAP_STEPS
+        refused = [(e, hints) for e, hints in refused if not cheap or not self.opened(e, hints, SOME_STEPS)]
+        ends = {n for e, _ in refused for n in (self.names.of(e.tensor), self.names.of(outputs[e.tensor]))}
+        return ends.union(*(book.reads[n] for n in ends))
+
+    def opened(self, equation: Equation, hints: set[str], steps: int) -> bool:
+        """Say a lemma with just these definitions opened, in a few steps."""
+        self.most_steps = steps
+        done = self.lemma(equation, [t for t, n in self.names.tensors.items() if n in hints - self.book.same.keys()], 0)
+        self.most_steps = MOST_STEPS
+        return done
 
     def meaning(self, name: str) -> Any:
         """What is the same of tensors that are computed alike."""
@@ -481,14 +514,18 @@ class Emission:
         self.book.lines -= 1
         self.text.pop()
 
+    @cached_property
     def alike(self) -> Sequence[Lemma]:
         """What each of the user's tensors seems to be, by numbers."""
+        if not self.lines:
+            return ()
         alike, found = self.sides.alike, list[Lemma]()
-        own = {e.tensor for e in self.program.equations}
-        for e in (*self.derived.equations, *self.lines):
-            seen = next((s for s in alike.of(e.tensor) if not s.blind), None) if e.tensor not in own else None
-            if seen is not None and e.tensor.kind == "real":
-                found.append(Lemma(Equation(e.tensor, e.indices, seen.at(e.indices)), ()))
+        for e in self.derived.equations:
+            alike.add(e.tensor)
+        for e in self.lines:
+            seen = [s for s in alike.of(e.tensor) if not s.blind and s.factor is ONE] or alike.of(e.tensor)
+            if seen and not seen[-1].blind and e.tensor.kind == "real":
+                found.append(Lemma(Equation(e.tensor, e.indices, seen[-1].at(e.indices)), ()))
             alike.add(e.tensor)
         return found
 
@@ -520,6 +557,8 @@ class Emission:
         if most is None:
             most = MOST_OPENED if equation.tensor in self.returned.values() else FEW_OPENED
         hints, tried = named, list[list[str]]()
+        if most and not named:
+            hints = self.levelled(name, READER.read(right), [])
         for _ in range(most + 2):
             tried.append(hints)
             line = f"lemma {left} = {right}" + (f" open {' '.join(hints)}" if hints else "")
@@ -527,7 +566,7 @@ class Emission:
                 self.text.append(line)
                 return True
             closed = [n for n in hints if n not in self.book.same]
-            if most and len(tried) == 1:
+            if most and named and len(tried) == 1:
                 hints = self.levelled(name, READER.read(right), closed)
             if hints in tried:
                 hints = [*closed, *(self.next_to_open(name, closed) if most else ())]
@@ -569,7 +608,11 @@ class Emission:
         found = set[str]()
         for n in check_proof.names_in(node) & self.book.axes.keys():
             table = self.book.definition if n in opened else self.book.same
-            found |= self.leaves(table[n][1], opened) if n in table and n not in self.book.recurrent else {n}
+            found |= (
+                self.leaves(table[n][1], opened)
+                if n in table and not (n in opened and n in self.book.recurrent)
+                else {n}
+            )
         return found
 
     def next_to_open(self, name: str, opened: list[str]) -> list[str]:
@@ -577,9 +620,12 @@ class Emission:
         book, (own, other) = self.book, self.book.sides
         if len(own) + len(other) > MOST_TERMS:
             return []
-        seen = [tensors(p) for p in (own, other, check_proof.less(own, other))]
-        able = set().union(*seen) & (book.definition.keys() - book.same.keys() - {*opened, name})
-        for some in ((seen[0] ^ seen[1]) & seen[2] & able, seen[2] & able):
+        gap = check_proof.less(own, other)
+        seen = [tensors(p) for p in (own, other)]
+        able = tensors(gap) & (book.definition.keys() - book.same.keys() - {*opened, name})
+        uneven, bare = (seen[0] ^ seen[1]) & able, factors(gap) & able
+        forward = {n for n in bare if book.kind[n] == "forward"}
+        for some in (uneven & bare, forward, uneven, bare, able):
             for kind in ("backward", "adjoint", "forward"):
                 more = [n for n in some if book.kind[n] == kind]
                 if more:
@@ -590,11 +636,19 @@ class Emission:
         """Conditions, claims and the end."""
         for name, tensor in self.inputs.items():
             self.say(f"claim {self.names.of(tensor)} {self.names.of(self.returned[name])}")
-        for how, what, guard, name in self.book.conditions():
+        for how, what, guard, name in self.granted:
             told = [f"not {show(g[1])}" if g[0] == "not" else show(g) for g in guard]
             self.say(f"condition {how} {show(what)} in {name}" + (f" where {' and '.join(told)}" if told else ""))
         self.say(f"end {len(self.text) + 1}")
         return "\n".join(self.text) + "\n"
+
+
+def factors(p: Poly) -> set[str]:
+    """Those that are no arguments of functions there."""
+    found = set[str]()
+    for b in {b for t in p for b, _ in t[1]}:
+        found |= factors(b.polys[0]) if b.kind == "P" else {b.name} if b.kind == "T" else set()
+    return found
 
 
 def tensors(p: Poly) -> set[str]:
