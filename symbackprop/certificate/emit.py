@@ -48,13 +48,12 @@ from symbackprop.expression.build import (
 from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import Equation, Program, symbols, unused
 from symbackprop.expression.recurrence import Block, Recurrence, blocks, equations_of
-from symbackprop.normal_form.work_time import worked
 from symbackprop.proofs.theorem import Proof
 
 ENDING = ".sbp"
-LONGEST = 20.0  # seconds for the search of definitions to open
+MOST_LOST = 150_000  # steps of lines that the checker refuses, in the search of definitions to open
 SECONDS = 2.0  # for lemmas that the verdict did not need
-MOST_OPENED, FEW_OPENED, MOST_TERMS = 24, 12, 250
+MOST_OPENED, FEW_OPENED, MOST_TERMS, LEVELS = 24, 12, 250, 3
 MOST_STEPS, SOME_STEPS, FEW_STEPS, CHEAP_STEPS = 6_000, 2_000, 1_000, 200
 KINDS = {"pos": "positive", "prob": "prob", "bern": "bern", "pm1": "pm1", "simplex": "real"}
 
@@ -253,7 +252,7 @@ class Emission:
 
     def written(self, title: str, lemmas: Sequence[Lemma]) -> str:
         """The whole file."""
-        self.deadline, self.most_steps = worked() + LONGEST, MOST_STEPS
+        self.lost, self.most_steps = 0, MOST_STEPS
         self.opening(title)
         self.forward()
         self.adjoints()
@@ -438,34 +437,61 @@ class Emission:
             The gradients that the checker refuses, and what they depend on.
         """
         self.book.unmoved()  # which lemmas ask for, and what is computed again is told by its value
-        book, seen, refused, steps = self.book, dict[Any, Equation](), list[tuple[Equation, set[str]]](), 0
+        book, seen, refused = self.book, dict[Any, Equation](), list[tuple[Equation, set[str], int]]()
         for e in (*self.derived.equations, *self.lines):
             name, bar = self.names.of(e.tensor), outputs.get(e.tensor)
             if name not in book.definition or e.tensor.kind != "real":
                 continue
-            if is_view(e.value):
-                self.lemma(e, ())
-            elif name not in book.recurrent and bar is None:
-                first = seen.setdefault(self.meaning(name), e)
-                if book.kind[name] == "backward" and first is not e:
-                    at = iter(i for i in e.indices if i.size is not ONE)
-                    there = [next(at) if i.size is not ONE else ZERO for i in first.indices]
-                    self.lemma(Equation(e.tensor, e.indices, Entry(first.tensor, tuple(there))), (first.tensor,), 0)
+            self.known_before(e, seen, bar is not None)
             if bar is None or bar is e.tensor or self.met(e.tensor, bar):
                 continue
             if name in book.same:
                 self.retract(e.tensor)
             other, equation = self.names.of(bar), Equation(e.tensor, e.indices, Entry(bar, e.indices))
-            opened = {n for n in book.reads[name] if book.kind[n] == "backward"}
-            opened |= {n for n in (other, *book.reads[other]) if book.kind[n] == "adjoint"}
-            if not self.opened(equation, opened, FEW_STEPS):
-                steps += book.steps
-                left = {n for p in book.sides for n in factors(p) if n in book.definition} - book.recurrent
-                refused.append((equation, opened | left))
-        cheap = len(refused) == 1 or steps <= CHEAP_STEPS
-        refused = [(e, hints) for e, hints in refused if not cheap or not self.opened(e, hints, SOME_STEPS)]
-        ends = {n for e, _ in refused for n in (self.names.of(e.tensor), self.names.of(outputs[e.tensor]))}
+            own = {n for n in book.reads[name] if book.kind[n] == "backward"}
+            hints = own | {n for n in (other, *book.reads[other]) if book.kind[n] == "adjoint"}
+            alike = next((r for r in refused if own and {n for n in r[1] if book.kind[n] == "backward"} <= own), None)
+            if alike is not None:  # made of the same lines of the user, and more
+                refused.append((equation, hints | {n for n in alike[1] if book.kind[n] == "forward"}, alike[2]))
+            elif not self.opened(equation, hints, FEW_STEPS):
+                refused.append((equation, hints | self.bare(), book.steps))
+        cheap = len(refused) == 1 or sum(steps for _, _, steps in refused) <= CHEAP_STEPS
+        while cheap and refused and self.opened_by_levels(*refused[0][:2]):
+            refused.pop(0)
+        ends = {n for e, _, _ in refused for n in (self.names.of(e.tensor), self.names.of(outputs[e.tensor]))}
         return ends.union(*(book.reads[n] for n in ends))
+
+    def known_before(self, e: Equation, seen: dict[Any, Equation], returned: bool) -> None:
+        """Say what a view is of, and that a line of the user computes again what was computed before.
+
+        Args:
+            seen: the equations before this one, by what they mean.
+        """
+        name = self.names.of(e.tensor)
+        if is_view(e.value):
+            self.lemma(e, ())
+        elif name not in self.book.recurrent and not returned:
+            first = seen.setdefault(self.meaning(name), e)
+            if self.book.kind[name] == "backward" and first is not e:
+                at = iter(i for i in e.indices if i.size is not ONE)
+                there = [next(at) if i.size is not ONE else ZERO for i in first.indices]
+                self.lemma(Equation(e.tensor, e.indices, Entry(first.tensor, tuple(there))), (first.tensor,), 0)
+
+    def opened_by_levels(self, equation: Equation, hints: set[str]) -> bool:
+        """Say a lemma with these definitions opened, and what then stands by itself, as long as that is something."""
+        for _ in range(LEVELS):
+            if self.opened(equation, hints, SOME_STEPS):
+                return True
+            if not self.bare() - hints:
+                return False
+            hints = hints | self.bare()
+        return False
+
+    def bare(self) -> set[str]:
+        """What could be opened of what stands by itself in a lemma that was refused."""
+        if sum(map(len, self.book.sides)) > MOST_TERMS:
+            return set()
+        return {n for p in self.book.sides for n in factors(p) if n in self.book.definition} - self.book.recurrent
 
     def opened(self, equation: Equation, hints: set[str], steps: int) -> bool:
         """Say a lemma with just these definitions opened, in a few steps."""
@@ -576,7 +602,7 @@ class Emission:
 
     def accepts(self, *lines: str) -> bool:
         """Whether the checker accepts lines; its book is as before if it does not."""
-        if worked() > self.deadline:
+        if self.lost > MOST_LOST:
             raise UnsupportedError("the certificate takes too long to find")
         count, same = self.book.lines, dict(self.book.same)
         self.book.most, self.book.sides = self.most_steps, ({}, {})
@@ -584,6 +610,7 @@ class Emission:
             for line in lines:
                 self.book.statement(line)
         except Refused:
+            self.lost += self.book.steps
             self.book.lines, self.book.same, self.book.waiting, self.book.together = count, same, 0, []
             return False
         finally:

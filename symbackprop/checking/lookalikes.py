@@ -32,7 +32,6 @@ from symbackprop.expression.build import (
     Multiply,
     Number,
     Quotient,
-    Symbol,
     Tensor,
     add,
     mentioned,
@@ -477,10 +476,12 @@ def _finite(vectors: Vectors, tensors: Iterable[Tensor]) -> bool:
 def _simple(points: list[Point], values: list[float], root: int) -> Expr | None:
     """The root of a simple fraction times powers of some sizes and parameters, where that has these values."""
     symbols = [*points[0].sizes, *points[0].parameters][:8]
+    known = [{s: float(({**p.sizes, **p.parameters})[s]) for s in symbols} for p in points]
     for count in range(MOST_SYMBOLS + 1):
         for chosen in itertools.combinations(symbols, count):
             for signs in itertools.product((1, -1), repeat=count):
-                factor = _constant([v / _monomial(p, chosen, signs) for p, v in zip(points, values, strict=True)])
+                ones = (math.prod(at[s] ** e for s, e in zip(chosen, signs, strict=True)) for at in known)
+                factor = _constant([v / one for v, one in zip(values, ones, strict=True)])
                 if factor is not None:
                     powers = (power(s, number(Fraction(e, root))) for s, e in zip(chosen, signs, strict=True))
                     return multiply(power(number(factor), number(Fraction(1, root))), *powers)
@@ -506,13 +507,10 @@ def _turned(values: NDArray[Any], order: tuple[int, ...], flipped: tuple[int, ..
     return np.transpose(turned, np.argsort(order)) if order else turned
 
 
-def _monomial(point: Point, symbols: tuple[Symbol, ...], exponents: tuple[int, ...]) -> float:
-    values = {**point.sizes, **point.parameters}
-    return float(np.prod([float(values[s]) ** e for s, e in zip(symbols, exponents, strict=True)]))
-
-
 def _constant(values: list[float]) -> Fraction | None:
     """The simple fraction that all values are."""
+    if any(abs(v - values[0]) > 3 * TOLERANCE * abs(values[0]) for v in values):
+        return None  # nor any other one, which is told sooner
     guess = Fraction(values[0]).limit_denominator(LARGEST_FACTOR)
     if not guess or abs(guess.numerator) > LARGEST_FACTOR:
         return None

@@ -13,7 +13,7 @@ from test_check_proof import PROOFS
 
 import symbackprop as sb
 from symbackprop.certificate.check_proof import Refused, check
-from symbackprop.certificate.emit import deep
+from symbackprop.certificate.emit import Emission, deep
 from symbackprop.errors import UnsupportedError
 
 LAYERS = Path(__file__).parent.parent / "checking" / "claims" / "layers"
@@ -145,3 +145,22 @@ def test_check_certificate_writes_beside_the_verdict(tmp_path):
     assert check((tmp_path / "double.sbp").read_text()).claims == {"x": "dx"}
     run = run_here(["check", "double.py", "--certificate", "p.txt"], tmp_path)
     assert "a certificate is a .sbp or a .v file" in run.stderr
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def softmax_backward(dout, x):
+    p = softmax(x)
+    return {"x": p * (dout - (dout * p).sum(axis=1, keepdims=True))}
+
+
+def test_save_tries_few_lines_in_vain(monkeypatch, tmp_path):
+    """Half of the time of a proof is what writing it may take, and lines that are refused took most of it."""
+    refused, accepts = [], Emission.accepts
+    monkeypatch.setattr(Emission, "accepts", lambda self, *lines: accepts(self, *lines) or bool(refused.append(lines)))
+    text = sb.check(softmax, softmax_backward, shapes={"x": ("N", "D")}).save(tmp_path / "proof.sbp").read_text()
+    assert check(text).claims == {"x": "dx"}
+    assert len(refused) <= 2, refused
