@@ -1805,3 +1805,21 @@ def test_a_place_before_the_first_counts_from_the_end(forward):
         x = np.random.default_rng(T).normal(size=T)
         found = evaluate(program, {"T": T}, {"x": x})[program.outputs[0].name]
         np.testing.assert_allclose(found, forward(x), atol=1e-12, err_msg=f"T = {T}")
+
+
+def test_what_is_before_the_first_is_the_last_one_and_0_belongs_there():
+    def pairs(x):
+        out = x.copy()
+        out[:-1] += x[1:]
+        return out
+
+    def backward(dout, x):
+        dx = np.zeros(x.shape)
+        for t in range(x.shape[0]):
+            dx[t] = dout[t] + dout[t - 1]
+        return {"x": dx}
+
+    verdict = sb.check(pairs, backward, shapes={"x": ("T",)})
+    assert verdict.status == "REFUTED"
+    assert "0 belongs where kronecker(t, 0)" in verdict.diagnosis
+    assert "(proved)" in str(verdict)

@@ -20,6 +20,9 @@ TEXTS = {
     "return": f"def f():\n    return {', '.join(f'{LONG}{k}' for k in range(6))}",
     "no place": f"{LONG * 5} = 1",
     "comment": f"# {LONG}, {LONG}, {LONG}, {LONG}, ({LONG}, {LONG})",
+    "sum of calls": f"y = ({LONG} - {LONG} * {LONG} + where(i < 3, {', '.join(f'{LONG}{k}' for k in range(6))}))",
+    "calls": f"y = (f({LONG}, 0) - f({LONG}, 1) * {LONG} + f(i < 3, {', '.join(f'{LONG}{k}' for k in range(6))}))[0]",
+    "late": f"y = f({LONG}, 0) - g({LONG}, 1) * {LONG}.real + h(i < 3, -h({LONG}, {LONG}[min({LONG}, 1)]), 0)",
     "loop": f"for ({', '.join(f'{LONG}{k}' for k in range(6))},) in zip(x, strict=True):\n    y = 1",
 }
 

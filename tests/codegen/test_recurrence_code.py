@@ -261,3 +261,18 @@ def test_compile_for_jax_keeps_an_input_called_underscore():
     code = sb.compile(sb.trace(sums, {"_": ("T", "N"), "a": ("N",)}), backend="jax")
     found = code.outcome({"_": np.array([[1.0], [2.0]]), "a": np.array([3.0]), "dout": np.ones((2, 1))})
     assert found["__bar"].ravel().tolist() == [8.0, 7.0]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+def test_last_state_of_a_loop_is_read_in_parts(backend):
+    def wrapped(x):
+        y = x.copy()
+        for t in range(x.shape[0]):
+            y[t - 1] = y[t] + x[t - 1]
+        return y
+
+    code = sb.compile(sb.trace(wrapped, {"x": ("T",)}), backend)
+    for length in (1, 2, 5):
+        found = code(x=np.zeros(length), dout=np.arange(1.0, length + 1))["x_bar"]
+        slopes = np.array([wrapped(row) for row in np.eye(length)])  # the forward pass is linear
+        np.testing.assert_allclose(found, slopes @ np.arange(1.0, length + 1), 1e-12)

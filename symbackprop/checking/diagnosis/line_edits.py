@@ -39,12 +39,15 @@ from symbackprop.expression.build import (
     ZERO,
     Add,
     Apply,
+    Compare,
     Entry,
     Expr,
+    Kronecker,
     Multiply,
     Number,
     Power,
     Sum,
+    Symbol,
     Tensor,
     Where,
     add,
@@ -60,6 +63,7 @@ from symbackprop.expression.build import (
     tensors_in,
 )
 from symbackprop.expression.program import Equation
+from symbackprop.expression.sizes import decide
 
 COST: dict[Hashable, float] = {
     "sign": 0,  # the commonest: where sums vanish others agree too
@@ -203,6 +207,9 @@ def _by(
                 yield None
                 continue
             edit = _everywhere(group, table)
+            if any(map(_is_place, table)) and _tests(edit.equations) < _tests(group):
+                yield None  # a place that a test asks for is no other one: the test is gone
+                continue
             new = edit if fitting else _refitted(edit, vocabulary)
             values = tuple(e.value for e in new.equations) if new is not None else ()
             if values in seen:
@@ -210,6 +217,18 @@ def _by(
             else:
                 seen.add(values)
                 yield new
+
+
+def _is_place(node: Expr) -> bool:
+    """True for what may stand as a place: a size that may be another."""
+    return not mentioned(node) and any(isinstance(n, Symbol) and n.kind == "size" for n in nodes_once(node))
+
+
+def _tests(lines: Iterable[Equation]) -> int:
+    """How many tests there are in these lines that are so at some places alone."""
+    found = (n for line in lines for n in nodes_once(line.value) if isinstance(n, (Compare, Kronecker)))
+    asked = ((n.relation if isinstance(n, Compare) else "==", n.left, n.right) for n in found if not mentioned(n))
+    return sum(decide(*test) is None for test in asked)
 
 
 def double_edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit | None]:

@@ -31,6 +31,7 @@ from symbackprop.expression.build import (
     Where,
     add,
     close_sum,
+    entries_once,
     free_indices,
     fresh,
     mentioned,
@@ -43,6 +44,7 @@ from symbackprop.expression.build import (
     substitute,
     where,
 )
+from symbackprop.expression.sizes import decide
 from symbackprop.expression.sympy_bridge import slope
 
 
@@ -232,14 +234,29 @@ def _thresholds(node: Expr, v: Vocabulary) -> Iterator[Change]:
             yield "bounds", (f"no 0 belongs where {told}", f"it is 0 where {told}, which is missing"), inner
         yield "branches", both("the branches are interchanged"), Where(node.condition, node.otherwise, node.then)
         condition = v.text(node.condition)
+        then, otherwise = (not _needs_a_test(part) for part in (node.then, node.otherwise))
         if node.otherwise is ZERO:
-            yield "then", _nothing(f"not {condition}"), node.then
+            if then:
+                yield "then", _nothing(f"not {condition}"), node.then
         else:
-            yield "then", _exception(f"not {condition}"), node.then
-            masked = Where(node.condition, node.then, ZERO)
-            yield "masked", _zero(f"not {condition}"), masked
-        left_out = _nothing(condition) if node.then is ZERO else _exception(condition)
-        yield "otherwise", left_out, node.otherwise
+            if then:
+                yield "then", _exception(f"not {condition}"), node.then
+            yield "masked", _zero(f"not {condition}"), Where(node.condition, node.then, ZERO)
+            if node.then is not ZERO:  # h[t - 1] where t = 0 is the last of all
+                yield "nothing", _zero(condition), Where(node.condition, ZERO, node.otherwise)
+        if otherwise:
+            left_out = _nothing(condition) if node.then is ZERO else _exception(condition)
+            yield "otherwise", left_out, node.otherwise
+
+
+def _needs_a_test(branch: Expr) -> bool:
+    """True if a branch reads at places that may lie outside of an array, so that it has no value everywhere."""
+    places = (p for e in entries_once(branch) for p in zip(e.indices, e.tensor.shape, strict=True))
+    return any(
+        not (mentioned(i) or (decide("<=", ZERO, i) and decide("<", i, size)))
+        for i, size in places
+        if not isinstance(i, Index)
+    )
 
 
 def _ungated(node: Expr) -> tuple[Expr, list[Expr]]:

@@ -444,9 +444,7 @@ class ArrayWriter:
     def _looked_up(self, s: Gather, source: str, gone: int | None = None) -> Text:
         """The look-up in the array called `source`, which may lack an axis."""
         order = axes(s.target)
-        if s.source in self.rolling:  # its last step
-            whole = Entry(s.source, s.positions)
-            return self._whole(whole, order, self._is_copied(s.target.tensor))
+        gone = self.rolling.get(s.source, gone)  # its last step is all there is of it
         places = [p for a, p in enumerate(s.positions) if a != gone]
         shape = [p for a, p in enumerate(s.source.shape) if a != gone]
         if s.whole and gone is None:
@@ -456,7 +454,7 @@ class ArrayWriter:
         windows = self._windows(places, shape) if known else None
         if windows is not None:
             have = [i for p in places for i in free_indices(p)]
-            text = f"{source}[{', '.join(windows)}]" if windows else source
+            text = source if all(w == ":" for w in windows) else f"{source}[{', '.join(windows)}]"
             text, level = self._ordered((text, ATOM), have, order)
             return (self.copy((text, level)), ATOM) if self._is_copied(s.target.tensor) else (text, level)
         parts = []

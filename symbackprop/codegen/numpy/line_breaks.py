@@ -34,17 +34,17 @@ def _broken(line: str) -> list[str]:
         return [line]
     indent = line[: len(line) - len(line.lstrip())]
     text = line.lstrip()
-    group = _longest_group(text)
+    group, opens = _longest_group(text), text[-1] in _OPEN  # what has brackets that others close gets no more around it
     if group is not None:
         start, end = group
         while text[start + 1] in _OPEN and _longest_group(text[start + 1 : end]) == (0, end - start - 2):
             start, end = start + 1, end - 1  # f([...]) is broken inside the inner brackets
         items = _split(text[start + 1 : end], r", ?")
-        if len(items) > 1:
+        if len(items) > 1 and (opens or len(indent) + start < LINE):
             return _around(text, (start, end), items, ",", indent)
     for mark in ("return ", " = ", " += "):
         place = text.find(mark)
-        if place < 0 or (mark == "return " and place > 0):
+        if place < 0 or (mark == "return " and place > 0) or opens:
             continue
         head, body = text[: place + len(mark)], text[place + len(mark) :]
         left = _split(head.removesuffix(mark), ", ")
