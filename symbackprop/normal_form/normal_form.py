@@ -47,7 +47,7 @@ from symbackprop.normal_form.algebra import Algebra
 from symbackprop.normal_form.bound_names import memoised
 from symbackprop.normal_form.data import ONE, Atom, Mono, Poly, Rational, add, combine, constant, exact, scale, subtract
 from symbackprop.normal_form.rewriter import INDICATORS
-from symbackprop.normal_form.rules_indices import at_edges, by_blocks
+from symbackprop.normal_form.rules_indices import at_edges, by_blocks, by_either
 from symbackprop.normal_form.summands import under_sums
 
 MANY_TERMS = 24  # of several branches: what does not vanish branch by branch is not cleared as a whole beyond that
@@ -84,7 +84,10 @@ class Canonical(Algebra):
         if self._vanishes(difference) or (told is not difference and self._vanishes(told)):
             return True
         blocks = by_blocks(self, told)
-        return blocks is not told and self._vanishes(at_edges(self, blocks))
+        if blocks is not told and self._vanishes(at_edges(self, blocks)):
+            return True
+        either = by_either(self, difference)
+        return either is not difference and self._vanishes(either)
 
     def _vanishes(self, difference: Poly) -> bool:
         branches = _branches(difference)

@@ -14,7 +14,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
-from symbackprop.expression.build import ZERO, Compare, Expr, Index, Number, Quotient, number
+from symbackprop.expression.build import ZERO, Compare, Expr, Index, Number, Quotient, Remainder, number
 from symbackprop.expression.sizes import Facts, decide
 from symbackprop.normal_form.data import (
     ONE,
@@ -56,6 +56,12 @@ def contract_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...])
             remaining = tuple(i for i in bound if i is not index)
             terms = rules.substitute_factors(rest, remaining, {index: value})
             return rules.times(terms, rules.in_range(value, index.size))
+        turned = _round_the_end(rules, gap, bound)
+        if turned is not None:
+            index, value, place = turned
+            rest = {a: e for a, e in factors.items() if a is not atom}
+            terms = rules.substitute_factors(rest, tuple(i for i in bound if i is not index), {index: value})
+            return rules.times(terms, rules.in_range(place, index.size))
         split = _mixed_radix(rules, gap)
         if split is not None:
             rest = {a: e for a, e in factors.items() if a is not atom}
@@ -67,6 +73,30 @@ def contract_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...])
             remaining = tuple(i for i in bound if i is not index)
             terms = rules.substitute_factors(rest, remaining, {index: value})
             return rules.times(rules.times(terms, rules.in_range(value, index.size)), rules.delta(remainder))
+    return None
+
+
+def _round_the_end(rules: TermRules, gap: Poly, bound: tuple[Index, ...]) -> tuple[Index, Poly, Poly] | None:
+    """(i, its value, p) if gap = 0 says (i + c) % M = p, or (c - i) % M = p, for a bound index i that runs through M:
+    i is (p - c) % M, or (c - p) % M, where p is from 0 to M - 1, and nothing else is."""
+    for index in bound:
+        length = rules.size_of(index.size)
+        own = of_index(index).terms[0][0]
+        sign = dict(gap.terms).get(own, 0)
+        if abs(sign) != 1 or not rules.decided(">", rules.size_expression(length)):
+            continue
+        for atom in dict.fromkeys(a for m, _ in gap.terms for a, _ in m.factors if a.kind == "quotient"):
+            whole, by = atom.args
+            slope = dict(whole.terms).get(own, 0)
+            shift = combine([(1, whole), (-slope, of_index(index))])
+            if by != length or abs(slope) != 1 or index in shift.free:
+                continue
+            digit = subtract(whole, rules.multiply(length, of_atom(atom)))
+            place = combine([(1, digit), (-sign * slope, gap)])
+            if index not in place.free:
+                turned = combine([(slope, place), (-slope, shift)])
+                value = rules.size_of(Remainder(rules.size_expression(turned), index.size))
+                return index, value, place
     return None
 
 
@@ -341,6 +371,34 @@ def _slope_of_block(value: Poly, index: Index) -> Rational:
     """What the block of an index, i // 4, is multiplied with in an integer; 0 where it does not stand alone."""
     parts = ((as_atom(Poly.make({m: 1})), c) for m, c in value.terms)
     return next((c for a, c in parts if a is not None and a.kind == "quotient" and as_index(a.args[0]) is index), 0)
+
+
+def by_either(rules: TermRules, poly: Poly) -> Poly:
+    """`poly` with [a >= 0] [b >= 0] as [a >= 0] + [b >= 0] - 1 where one of them holds at every place.
+
+    Both ends of a range are asked of one place in either way: a sum that is turned has them apart.
+    """
+    terms: Terms = []
+    found = False
+    for mono, coefficient in poly.terms:
+        factors, bound = rules.open_mono(mono)
+        pair = _one_holds(rules, [a for a, e in factors if a.kind == "nonneg" and e == 1])
+        if pair is None:
+            terms.append((coefficient, dict(factors), bound))
+            continue
+        found = True
+        rest: Terms = [(coefficient, {a: e for a, e in factors if a not in pair}, bound)]
+        terms += rules.times(rest, combine([*((1, of_atom(a)) for a in pair), (-1, ONE)]))
+    return by_either(rules, rules.collect(terms)) if found else poly
+
+
+def _one_holds(rules: TermRules, inequalities: list[Atom]) -> tuple[Atom, Atom] | None:
+    """Two of some inequalities that are not both false anywhere: a + b is never below -1."""
+    for one, other in itertools.combinations(inequalities, 2):
+        both = combine([(1, one.args[0]), (1, other.args[0]), (1, ONE)])
+        if not both.free and rules.decided(">=", rules.size_expression(both)):
+            return one, other
+    return None
 
 
 def by_blocks(rules: TermRules, poly: Poly) -> Poly:

@@ -131,6 +131,28 @@ def every_other_from_the_end(slip):
     return forward, backward
 
 
+@family({"u": ("N",), "c": ()}, ["u"])
+def round_the_end(slip):
+    """Neighbours on a ring; the backward adds at places that are one place where N is 1 or 2."""
+
+    def forward(u, c):
+        out = np.zeros_like(u)
+        for i in range(len(u)):
+            out[i] = u[i] * u[i - 1] + c * u[(i + 1) % len(u)] ** 2
+        return out
+
+    def backward(dout, u, c):
+        du, dc = np.zeros_like(u), 0.0
+        for i in range(len(u)):
+            du[i] += dout[i] * u[i - 1]
+            du[i - 1] += dout[i] * u[i]
+            du[i if slip else (i + 1) % len(u)] += 2 * c * dout[i] * u[(i + 1) % len(u)]
+            dc += dout[i] * u[(i + 1) % len(u)] ** 2
+        return {"u": du, "c": dc}
+
+    return forward, backward
+
+
 @family({"x": ("T",)}, ["x"])
 def product(slip):
     return lambda x: np.prod(x), lambda dout, x: {"x": dout * np.prod(x) / (x**2 if slip else x)}
@@ -1767,6 +1789,15 @@ def written_through_a_row(x):
     return out + s[:, 1]
 
 
+def added_twice(x):
+    out = np.ones_like(x)
+    for t in range(len(x)):
+        out[t] += x[t]
+        out[t - 1] += 2 * x[t]
+        out[(t + 1) % len(x)] -= x[t] ** 2
+    return out
+
+
 def two_before(x):
     s = np.zeros(len(x) + 2)
     s[-1], s[-2] = 5.0, 7.0
@@ -1792,7 +1823,15 @@ def cut_before(x):
 
 @pytest.mark.parametrize(
     "forward",
-    [last_one_first, last_one_written, written_through_a_row, two_before, of_what_is_not_there_yet, cut_before],
+    [
+        last_one_first,
+        last_one_written,
+        written_through_a_row,
+        added_twice,
+        two_before,
+        of_what_is_not_there_yet,
+        cut_before,
+    ],
 )
 def test_a_place_before_the_first_counts_from_the_end(forward):
     """In some rounds alone; where the loop is not followed, that is said."""

@@ -59,7 +59,7 @@ from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.data import subtract as subtract_poly
 from symbackprop.normal_form.modulo_equations import Resolver
 from symbackprop.normal_form.normal_form import Canonical, is_integer
-from symbackprop.normal_form.rules_indices import at_edges, by_blocks
+from symbackprop.normal_form.rules_indices import at_edges, by_blocks, by_either
 from symbackprop.normal_form.to_expression import expression
 
 SEEDS = st.integers(0, 10**6)
@@ -177,6 +177,42 @@ def test_by_blocks_keeps_the_value(seed):
         assert close(a, b)
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(SEEDS)
+def test_by_either_keeps_the_value(seed):
+    table, rng = tables(seed), random.Random(seed)
+    free = sorted(FREE, key=lambda i: i.name)
+
+    def gated(k):
+        gap = add(multiply(number(rng.choice((1, 2, -2))), k), rng.choice(free), number(rng.randint(-2, 2)))
+        length = subtract(k.size, number(rng.randint(0, 3)))
+        gates = (Compare("<=", ZERO, gap), Compare("<=", gap, length), Compare("<", gap, rng.choice(free)))
+        return multiply(*rng.sample(gates, rng.choice((2, 3))), Generator(seed).make((*free, k), 2))
+
+    try:
+        normal = table.normal(contraction("k", free[0].size, gated))
+        told = by_either(table, normal)
+    except (BudgetError, UnsupportedError):
+        return
+    for a, b in values(lambda *p: poly_value(told, *p), lambda *p: poly_value(normal, *p), seed):
+        assert close(a, b)
+
+
+@pytest.mark.parametrize(("least", "same"), [(1, True), (-1, False)])
+def test_both_ends_of_a_range_are_asked_of_a_place_in_either_way(least, same):
+    """[0 <= g] [g < L] is [0 <= g] + [g < L] - 1 where L is never below 0: both ends of a row that kernels of K places
+    two apart cover."""
+    K, L = Symbol("K", "size"), add(N, multiply(number(-2), Symbol("K", "size")), number(least))
+    w = Tensor("w", (K,))
+    place = lambda k: subtract(i, multiply(number(2), k))  # noqa: E731
+    ends = lambda k: (Compare("<=", ZERO, place(k)), Compare("<", place(k), L))  # noqa: E731
+    read = lambda k: multiply(Entry(w, (k,)), X(place(k)))  # noqa: E731
+    table = Canonical(Facts((Compare("<=", number(2), add(N, multiply(number(-2), K), number(2))),)))
+    inside = over(K, lambda k: multiply(*ends(k), read(k)))
+    beside = add(over(K, lambda k: multiply(add(*ends(k)), read(k))), negate(over(K, read)))
+    assert table.equal(inside, beside) is same
+
+
 def test_what_tiles_before_and_this_one_hold_is_what_all_places_up_to_here_hold():
     """[k // 4 < i // 4] + [k // 4 = i // 4] [k <= i] is [k <= i]."""
     block = lambda a: Quotient(a, number(4))  # noqa: E731
@@ -257,6 +293,17 @@ def test_delta_out_of_range_gives_no_value():
 
 def test_unused_index_becomes_the_size():
     assert equal(over(N, lambda t: X(i)), multiply(N, X(i)))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_place_that_goes_round_the_end_is_solved_for(sign):
+    there = lambda t, by: Remainder(add(multiply(number(sign), t), by), N)  # noqa: E731
+    gathered = multiply(X(there(i, number(-sign))), X(Remainder(add(i, ONE), N)))
+    scattered = over(N, lambda t: multiply(kronecker(i, there(t, ONE)), X(t), X(Remainder(add(there(t, ONE), ONE), N))))
+    assert equal(scattered, gathered)
+    assert not equal(scattered, multiply(X(there(i, number(sign))), X(Remainder(add(i, ONE), N))))
+    shorter = over(subtract(N, ONE), lambda t: multiply(kronecker(i, there(t, ONE)), X(t)))
+    assert not equal(shorter, X(there(i, number(-sign))))
 
 
 def test_mixed_radix_delta_splits():

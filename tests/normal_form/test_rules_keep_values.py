@@ -236,6 +236,21 @@ def stride(r):
     return over(size, lambda t: multiply(kronecker(add(multiply(k, t), c), target), read(r, t, size)))
 
 
+def turned(r):
+    """Places that go round the end of an axis, forwards and backwards."""
+    size = r.choice([N, N, M, E, three])
+    by = r.choice([size, size, size, M, two])
+    shift = r.choice([ONE, MINUS_ONE, two, number(-3), j, m, E, subtract(multiply(two, j), m), Entry(label, (i,))])
+    target = r.choice([i, j, m, add(i, ONE), subtract(j, i), number(-1), Remainder(add(i, two), size)])
+
+    def body(t):
+        place = Remainder(add(multiply(r.choice([ONE, ONE, MINUS_ONE]), t), shift), by)
+        again = Remainder(add(t, r.choice([shift, ONE, i])), size)
+        return multiply(kronecker(target, place), read(r, t, size), add(again, ONE), r.choice([ONE, add(place, two)]))
+
+    return over(size, body)
+
+
 def backwards(r):
     def body(t):
         back = subtract(subtract(N, ONE), t)
@@ -497,6 +512,7 @@ FAMILIES = {  # each with the rules that it must show at work: without them it w
     merged: {"split_merged_index"},
     digits: {"contract_delta", "use_delta"},
     stride: {"contract_delta", "use_delta", "narrow_range"},
+    turned: {"contract_delta"},
     backwards: {"reflect"},
     places: {"use_delta", "decide_by_delta"},
     longer: {"first_value", "write_out", "unused_index"},

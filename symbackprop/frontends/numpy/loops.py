@@ -73,7 +73,16 @@ from symbackprop.frontends.numpy.recurrences import (
     new_state,
     reduced_places,
 )
-from symbackprop.frontends.numpy.round_values import Extreme, added_to, as_latched, as_running, cases, increment, reads
+from symbackprop.frontends.numpy.round_values import (
+    Extreme,
+    added_to,
+    as_latched,
+    as_running,
+    cases,
+    gathered,
+    increment,
+    reads,
+)
 from symbackprop.frontends.numpy.sequences import (
     index_name,
     items_of_symbolic_length,
@@ -611,7 +620,7 @@ class Loop:
             at = places_of(axis_indices(shape))
             olds[place] = Entry(self.carried[place][0], at)
             value = self._at_own_place(rewrite(content(at), lambda n: self._renamed(n, {})))
-            values[place] = self._with_untouched(value, olds[place], self._before(place))
+            values[place] = self._gathered(self._with_untouched(value, olds[place], self._before(place)), olds[place])
         owners = {tensor: place for place, (tensor, _) in self.carried.items()}
         reads = {p: {t for t in self._read(v) if t in owners} for p, v in values.items()}
         crossed = {owners[t] for p, tensors in reads.items() for t in tensors if owners[t] is not p}
@@ -672,6 +681,14 @@ class Loop:
             return before(node.indices) if elsewhere else None
 
         return rewrite(value, meaning) if written else value
+
+    @staticmethod
+    def _gathered(value: Expr, old: Entry) -> Expr:
+        """What a round leaves, as the old number and all that it adds, where it adds at places that may be one."""
+        if not any(reads(n, old.tensor) and n is not old for n in nodes_once(value)):
+            return value
+        more = gathered(value, old)
+        return value if more is None else add(old, more)
 
     def _rows(self, value: Expr, old: Entry) -> dict[int, Expr]:
         """The axes along which a round writes at one place that is the same in every round, with that place."""
@@ -876,7 +893,7 @@ class Loop:
         value = content(at)
         value = self._at_own_place(rewrite(value, lambda n: self._renamed(n, {})))
         if tensor is not None and before is not None:
-            value = self._with_untouched(value, Entry(tensor, at), before)
+            value = self._gathered(self._with_untouched(value, Entry(tensor, at), before), Entry(tensor, at))
         unknown = [e for e in entries_once(value) if e.tensor in self.session.carried and self._mine(e.tensor)]
         summed = False
         if not unknown:

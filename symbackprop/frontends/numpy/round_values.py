@@ -3,7 +3,8 @@
 Nothing here knows of arrays: an entry is an expression of the number that it held before the round.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from symbackprop.expression.build import (
@@ -16,11 +17,13 @@ from symbackprop.expression.build import (
     Index,
     Kronecker,
     Multiply,
+    Number,
     Tensor,
     Where,
     add,
     multiply,
     nodes_once,
+    rewrite,
     subtract,
     where,
 )
@@ -28,11 +31,14 @@ from symbackprop.frontends.numpy.recurrences import (
     Scattered,
 )
 from symbackprop.frontends.numpy.session import (
+    holds,
     is_so,
     value_of,
 )
 
 Extreme = Literal["max", "min"]
+
+MOST_GATHERED = 500  # cases of what a round adds at places that may be one
 
 
 def reads(node: Expr, tensor: Tensor) -> bool:
@@ -57,6 +63,67 @@ def increment(value: Expr, old: Entry) -> Expr | None:
         more = _beyond(then, other)  # what is added at one place, and at another one, are two terms
         return where(value.condition, then, other) if more is None else add(other, where(value.condition, more, ZERO))
     return None
+
+
+def gathered(value: Expr, old: Entry) -> Expr | None:
+    """What a round adds to the old number at several places that may be one: out[t] += a, out[t - 1] += b.
+
+    The second sum reads what the first one has left, at a place of another name: equal places are named alike where
+    tests say that they are, and what tests around a test have told is not asked again.
+    """
+    return _gathered(value, old, {}, {}, itertools.count())
+
+
+def _gathered(
+    value: Expr, old: Entry, told: Mapping[Expr, Expr], equal: Mapping[Expr, Expr], steps: Iterator[int]
+) -> Expr | None:
+    """What is added, where tests have the values `told`, and places are those of the entry by the names `equal`."""
+    if next(steps) > MOST_GATHERED:
+        return None
+    match value:
+        case Where(condition, then, otherwise):
+            if isinstance(condition, Where):
+                first, second = (where(c, then, otherwise) for c in (condition.then, condition.otherwise))
+                return _gathered(where(condition.condition, first, second), old, told, equal, steps)
+            test = rewrite(condition, lambda n: told.get(n, _at_places(n, old, equal)))
+            test = told.get(test, test)
+            if isinstance(test, Number):
+                return _gathered(then if test is ONE else otherwise, old, told, equal, steps)
+            named = dict(_named(test, old))
+            inside = {**told, **dict.fromkeys(_tests(test), ONE), **dict.fromkeys(_tests(condition), ONE)}
+            more = _gathered(then, old, inside, {**equal, **named}, steps)
+            less = _gathered(otherwise, old, {**told, test: ZERO, condition: ZERO}, equal, steps)
+            return None if more is None or less is None else _in_two_cases(test, more, less)
+        case Add(terms):
+            holding = [t for t in terms if any(reads(n, old.tensor) for n in nodes_once(t))]
+            inner = _gathered(holding[0], old, told, equal, steps) if len(holding) == 1 else None
+            return None if inner is None else add(*(t for t in terms if t is not holding[0]), inner)
+        case Entry(tensor, indices) if tensor is old.tensor:
+            pairs = zip(old.indices, indices, strict=True)
+            return ZERO if all(i is own or equal.get(i) is own for own, i in pairs) else None
+    return None
+
+
+def _named(test: Expr, old: Entry) -> Iterator[tuple[Expr, Expr]]:
+    """(a place, the index of the entry that is equal to it) where a test holds."""
+    for f in _tests(test):
+        if isinstance(f, Kronecker):
+            yield from ((p, i) for i, p in ((f.left, f.right), (f.right, f.left)) if i in old.indices)
+
+
+def _at_places(node: Expr, old: Entry, equal: Mapping[Expr, Expr]) -> Expr | None:
+    """Whether two places are equal, asked of the index that is equal to one of them."""
+    if not isinstance(node, Kronecker) or any(i in old.indices for i in (node.left, node.right)):
+        return None
+    sides = ((node.left, node.right), (node.right, node.left))
+    return next((holds("==", equal[place], other) for place, other in sides if place in equal), None)
+
+
+def _in_two_cases(test: Expr, then: Expr, otherwise: Expr) -> Expr:
+    """One value or another one, with the terms that they share beside."""
+    first, second = (v.terms if isinstance(v, Add) else (v,) for v in (then, otherwise))
+    shared = [t for t in first if t in second]
+    return add(*shared, where(test, *(add(*(t for t in terms if t not in shared)) for terms in (first, second))))
 
 
 def added_to(value: Expr, old: Entry, found: Scattered, given: frozenset[Expr] = frozenset()) -> Expr | None:
