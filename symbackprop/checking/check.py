@@ -204,7 +204,7 @@ def _with_other_roles(case: Case, verdict: Verdict, budget: Budget) -> Verdict:
     one of the two was written for that one; the verdict says which was taken. One that leaves an upstream gradient
     unused is right under no reading: it was forgotten.
     """
-    if case.roles is not None or verdict.status not in ("REFUTED", "MALFORMED"):
+    if case.roles is not None or verdict.status not in ("REFUTED", "MALFORMED") or not isinstance(case.shapes, Mapping):
         return verdict
     try:
         roles = other_roles(case.forward, case.backward, case.shapes)

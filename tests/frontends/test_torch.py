@@ -776,3 +776,16 @@ def test_a_transposed_convolution_with_a_stride_is_compiled():
     spread(*given).backward(torch.tensor(dout))
     found = compiled(x=x, w=w, dout=dout)
     assert np.allclose(found["x_bar"], given[0].grad) and np.allclose(found["w_bar"], given[1].grad)
+
+
+class OfOneMachine(Square):
+    @staticmethod
+    def forward(ctx, x, w):
+        assert x.is_cuda
+        ctx.save_for_backward(x, w)
+        return w * x * x
+
+
+def test_code_that_asks_for_a_gpu_is_no_fault_but_not_followed():
+    verdict = sb.check(OfOneMachine, shapes={"x": ("N",), "w": ("N",)})
+    assert (verdict.status, "it asks for a GPU" in verdict.reason) == ("UNDECIDED", True)
