@@ -13,6 +13,7 @@ from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.normal_form.renaming import Pattern, pattern
 
 MOST = 20_000  # steps of the normal form for one question; the largest of the gallery takes fewer than 100
+WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
 
 
 class Equality:

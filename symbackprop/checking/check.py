@@ -63,6 +63,7 @@ from symbackprop.expression.build import (
     children,
     mentioned,
     nodes_once,
+    tensors_in,
 )
 from symbackprop.expression.functions import STOP_GRADIENT
 from symbackprop.expression.nodes import collector_paused
@@ -72,7 +73,7 @@ from symbackprop.expression.shown import enumerated
 from symbackprop.expression.sizes import decide as decided
 from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, NeverFits, ShapesDoNotFit
 from symbackprop.frontends.numpy.time_limit import OutOfTime, as_seconds, within
-from symbackprop.frontends.numpy.traced import Traced, trace_pair
+from symbackprop.frontends.numpy.traced import Traced, other_roles, trace_pair
 from symbackprop.frontends.numpy.tracer import name_of
 from symbackprop.frontends.passes import Pass, framework_of
 from symbackprop.frontends.size_text import parse_where
@@ -96,18 +97,24 @@ Shapes = Mapping[str, Sequence[str | int]]
 
 @dataclass(frozen=True)
 class Case:
-    """What is asked: two functions, shapes, and what is assumed."""
+    """What is asked: two functions, shapes, and what is assumed.
+
+    Args:
+        roles: what the backward's own arguments are taken for, where their names are not to say it.
+    """
 
     forward: Callable[..., Any]
     backward: Callable[..., Any]
     shapes: Shapes
     assume: Mapping[str, str]
     where: str | None
+    roles: Mapping[str, str] | None = None
 
     def trace(self, sizes: Mapping[str, int] | None, seconds: float) -> Traced:
         """Both functions as equations, which give what NumPy gives."""
         report("equations traced")
-        traced = trace_pair(self.forward, self.backward, self.shapes, self.assume, self.where, sizes, seconds=seconds)
+        asked = (self.forward, self.backward, self.shapes, self.assume, self.where, sizes)
+        traced = trace_pair(*asked, roles=self.roles, seconds=seconds)
         report("NumPy's results compared")
         unasked = agree_with_numpy(
             traced, self.forward, self.backward, choices=2 if sizes else _choices_of(self.forward)
@@ -144,6 +151,7 @@ def judged(case: Case, budget: Budget) -> Verdict:
         if verdict.status == "UNDECIDED":
             verdict = _with_symbols(case, budget) or verdict
         verdict = _read_twice(case, verdict, budget)
+        verdict = _with_other_roles(case, verdict, budget)
         verdict = _of_symmetric(case, verdict, budget)
         return _with_judged_code(case, verdict, budget)
 
@@ -187,6 +195,33 @@ def _read_twice(case: Case, verdict: Verdict, budget: Budget) -> Verdict:
     reason = (f"{forward.__name__} detaches something, or turns gradients off. Read as a constant, the backward is not "
               "the gradient; read as if nothing was detached (in this forward it has no effect), it is")  # fmt: skip
     return replace(other, status="UNDECIDED", subject=verdict.subject, scope="", conditions=(), reason=reason)
+
+
+def _with_other_roles(case: Case, verdict: Verdict, budget: Budget) -> Verdict:
+    """The proof where the backward's second argument is read as the other thing that it may be by its name.
+
+    Of `return y, h` and `backward(dy, s)` the s may be h, or the gradient of h. A backward pass that is right under
+    one of the two was written for that one; the verdict says which was taken. One that leaves an upstream gradient
+    unused is right under no reading: it was forgotten.
+    """
+    if case.roles is not None or verdict.status not in ("REFUTED", "MALFORMED") or not isinstance(case.shapes, Mapping):
+        return verdict
+    try:
+        roles = other_roles(case.forward, case.backward, case.shapes)
+        other = replace(case, roles=roles)
+        if not roles or not confirmed(other, budget):
+            return verdict
+        if "cache" in roles.values() and not _uses_every_upstream(case.trace(None, budget.left)):
+            return verdict
+        found = _checked(other, budget)
+    except SymbackpropError:
+        return verdict
+    return found if found.status == "PROVED" else verdict
+
+
+def _uses_every_upstream(traced: Traced) -> bool:
+    used = set().union(*(tensors_in(e.value) for e in traced.backward.equations))
+    return used.issuperset(traced.upstream)
 
 
 def _of_symmetric(case: Case, verdict: Verdict, budget: Budget) -> Verdict:

@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from symbackprop.calculus.derivation import Gradient
+from symbackprop.calculus.equality import WRITTEN_OUT
 from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.reverse_mode import differentiate, with_cost
 from symbackprop.checking.budget import SHARES, Budget
@@ -38,7 +39,6 @@ from symbackprop.checking.proof_search import (
     LONG,
     PATIENT,
     WHOLE,
-    WRITTEN_OUT,
     Attempt,
     Sides,
     Strategy,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+from symbackprop.calculus.equality import WRITTEN_OUT
 from symbackprop.checking.budget import Budget
 from symbackprop.checking.composition import Composition, Sums
 from symbackprop.checking.lookalikes import Lookalikes
@@ -23,7 +24,6 @@ from symbackprop.expression.recurrence import recurrent
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
 
 LONG = 36  # equations: beyond that a composed proof is sought first
-WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
 
 
 class Strategy(NamedTuple):

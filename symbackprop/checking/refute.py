@@ -148,7 +148,7 @@ class Search:
             for point in filter(director.reasonable, director.scaled(base)):
                 yield point, PRECISIONS[0]
             if (settled := self.settled(base)) is not None:
-                for point in filter(director.reasonable, director.approaches(base, settled.settled)):
+                for point in filter(director.reasonable_at_thresholds, director.approaches(base, settled.settled)):
                     yield point, PRECISIONS[0]
             for _ in range(5):
                 spread = self.sampler.point(self._sizes(choices), spread=True)

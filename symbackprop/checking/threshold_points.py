@@ -139,6 +139,7 @@ class Director:
         self._entries: dict[Tensor, tuple[NDArray[Any], Array]] = {}  # the last array of each input and its entries
         self.constants = question.constants
         self._ceiling = min([LARGEST_INPUT, *(c**0.5 / 8 for c in question.infinities)])
+        self._ceiling_at_thresholds = max(self._ceiling, 2 * self._largest_compared())
         self._compiled: dict[
             tuple[str, ...], tuple[Evaluator, Evaluator, dict[Site, tuple[Closure, list[Closure]]]]
         ] = {}
@@ -148,8 +149,24 @@ class Director:
 
         Whoever writes such a number means "larger than anything here", and products of two inputs must stay below it.
         """
+        return self._below(point, self._ceiling)
+
+    def reasonable_at_thresholds(self, point: Point) -> bool:
+        """The same of a point that was led to a threshold: inputs are meant that reach what they are compared with.
+
+        In where(x < 100, x**2, 200*x - 10000) the last number stands for no infinity, and some x is 100 and more.
+        """
+        return self._below(point, self._ceiling_at_thresholds)
+
+    def _below(self, point: Point, ceiling: float) -> bool:
         given = [a for t, a in point.inputs.items() if t not in self.question.upstream and a.size]
-        return all(float(np.abs(a).max()) <= self._ceiling for a in given)
+        return all(float(np.abs(a).max()) <= ceiling for a in given)
+
+    def _largest_compared(self) -> float:
+        """The largest number that something is compared with, far enough below those that stand for infinity."""
+        numbers = [n.value for s in self.sites for n in nodes_once(s.difference) if isinstance(n, Number)]
+        least = min((c / 16 for c in self.question.infinities), default=0.0)
+        return max((c for n in numbers if (c := abs(nearest(n))) < least), default=0.0)
 
     def targets(self) -> list[float]:
         """Values that a difference is brought to, on both sides of the threshold."""

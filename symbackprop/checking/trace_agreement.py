@@ -47,7 +47,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.functions import OF_POSITIVE
 from symbackprop.expression.program import Equation, Program, defined_once
 from symbackprop.expression.shown import in_a_line
-from symbackprop.frontends.numpy.traced import Traced, backward_roles, beside_inputs, outputs_and_cache, unwritten
+from symbackprop.frontends.numpy.traced import Traced, beside_inputs, outputs_and_cache, roles_as_traced, unwritten
 from symbackprop.frontends.numpy.tracer import name_of
 from symbackprop.frontends.passes import framework_of
 from symbackprop.frontends.structures import by_input
@@ -134,7 +134,8 @@ def agree_with_numpy(
     question = Question(traced.forward, traced.backward, pairs, traced.upstream, told_sizes=traced.telling)
     sampler = Sampler(question, random.Random(7))
     floor = CLOSE * min([1.0, *question.constants[:1]])
-    pair = _Pair(forward, backward, traced, backward_roles(forward, backward, list(inputs)), floor)
+    roles = roles_as_traced(forward, backward, list(inputs), traced.upstream)
+    pair = _Pair(forward, backward, traced, roles, floor)
     try:
         return _examine(pair, sampler, choices)
     except (MalformedError, TraceDiffersError) as error:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from symbackprop.checking.question import Question
 from symbackprop.checking.user_run import handed, quietly, run
 from symbackprop.evaluation.point import Point
-from symbackprop.frontends.numpy.traced import backward_roles, beside_inputs, outputs_and_cache
+from symbackprop.frontends.numpy.traced import beside_inputs, outputs_and_cache, roles_as_traced
 
 Floats = NDArray[Any]
 
@@ -50,7 +50,8 @@ class UserCode:
     roles: Mapping[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.roles = backward_roles(self.forward, self.backward, [t.name for t in self.question.forward.inputs])
+        names = [t.name for t in self.question.forward.inputs]
+        self.roles = roles_as_traced(self.forward, self.backward, names, self.question.upstream)
 
     def with_more_digits(self) -> UserCode:
         """The same, run in a wider dtype."""

@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from symbackprop.calculus.derivation import Derivation, Gradient, Step
+from symbackprop.calculus.equality import WRITTEN_OUT
 from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.reverse_mode import differentiate, with_cost
-from symbackprop.errors import SymbackpropError
+from symbackprop.errors import ProofError, SymbackpropError
 from symbackprop.expression.build import Tensor, tensors_in
 from symbackprop.expression.program import UPSTREAM, Program
 from symbackprop.frontends.equations import renamed
@@ -78,8 +79,14 @@ def _proved_gradient(program: Program, upstream: tuple[Tensor, ...], written: tu
     if not upstream:
         program, upstream = with_cost(program)
     gradient = _readable_gradient(program, upstream)
-    kernel = Kernel(gradient.program)
-    return ProvedGradient(gradient, upstream, kernel, replayed(gradient.derivations, kernel))
+    for expanded in (0, WRITTEN_OUT):
+        kernel = Kernel(gradient.program, expanded=expanded)
+        try:
+            return ProvedGradient(gradient, upstream, kernel, replayed(gradient.derivations, kernel))
+        except ProofError:
+            if expanded:
+                raise
+    raise AssertionError("the last kernel accepts the derivations, or what it raises is told")
 
 
 def replayed(derivations: Mapping[Tensor, Derivation], kernel: Kernel) -> Conditions:

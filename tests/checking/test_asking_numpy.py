@@ -237,7 +237,7 @@ def test_either_side_of_each_constant_and_of_every_magnitude_is_asked(monkeypatc
 
 def traced_pair(forward, backward, **shapes):
     traced = trace_pair(forward, backward, shapes, {}, None, None, seconds=20)
-    roles = module.backward_roles(forward, backward, list(shapes))
+    roles = module.roles_as_traced(forward, backward, list(shapes), traced.upstream)
     return module._Pair(forward, backward, traced, roles, 1e-4)
 
 

@@ -656,3 +656,27 @@ def test_a_derivative_that_is_told_by_one_of_its_own_recurrence_is_no_lemma():
     # c_bar = z*h_bar, and h_bar reads c_bar one step later: the kernel takes no lemma by what stands beside it
     verdict = sb.check(gated, gated_backward, shapes={"x": ("T",), "h0": ()})
     assert (verdict.status, verdict.scope) == ("PROVED", "all sizes")
+
+
+def with_states(x, u, h0):
+    h, hs = h0, []
+    for t in range(len(x)):
+        h = np.tanh(u * h + x[t])
+        hs.append(h)
+    return np.stack(hs), np.stack(hs)
+
+
+def with_stale_states(dout, cache, x, u, h0):
+    dh, du, dx = np.zeros_like(h0), np.zeros_like(u), np.zeros_like(x)
+    for t in reversed(range(len(x))):
+        dz = (dh + dout[t]) * (1 - cache[t] ** 2)
+        dx[t] = dz
+        du += dz * cache[t]
+        dh = dz * u
+    return {"x": dx, "u": du, "h0": dh}
+
+
+def test_the_state_after_a_step_in_the_place_of_the_one_before_is_told():
+    """The states that the forward pass keeps begin after the first step; what the step begins with holds the start."""
+    verdict = sb.check(with_states, with_stale_states, shapes={"x": ("T",), "u": (), "h0": ()})
+    assert "h_before belongs where h stands" in verdict.diagnosis and verdict.wrong == ("u",)

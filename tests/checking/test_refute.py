@@ -443,3 +443,12 @@ def test_axes_that_are_as_long_at_the_first_sizes_are_not_so_at_the_second():
     same = [pair for pair in itertools.combinations(symbols, 2) if first[pair[0]] == first[pair[1]]]
     assert same, "of sizes up to 4 two are equal"
     assert all(second[a] != second[b] for a, b in same)
+
+
+@pytest.mark.parametrize("claimed", [lambda x: 2 * x, lambda x: 2 * np.where(x < 101, x, 100)])
+def test_beyond_a_threshold_is_looked_whatever_number_stands_there(claimed):
+    """10000 is what a line is moved by, and no infinity: some x is more than the 100 it is compared with."""
+    verdict = sb.check(
+        lambda x: np.where(x < 100, x**2, 200 * x - 10000), lambda dout, x: {"x": dout * claimed(x)}, shapes={"x": ()}
+    )
+    assert verdict.status == "REFUTED" and verdict.counterexample.inputs["x"] > 100

@@ -762,3 +762,30 @@ def test_modules_that_cannot_be_asked_are_told_what_to_do():
     verdict = sb.check(torch.nn.LazyLinear(3), lambda dout, input: {"input": dout}, shapes={"input": ("N", 3)})
     assert verdict.diagnosis == "LazyLinear has not made its weight, bias yet"
     assert sb.check(torch.nn.Linear(2, 3), shapes={"input": ("N", 2)}).reason.endswith("prove(trace(module, shapes))")
+
+
+def test_a_transposed_convolution_with_a_stride_is_compiled():
+    """The places of its kernel are told apart one by one: as they are in a proof, the kernel is handed them so."""
+
+    def spread(x, w):
+        return torch.nn.functional.conv_transpose1d(x, w, stride=2, padding=1)
+
+    compiled = sb.compile(sb.trace(spread, shapes={"x": (1, 1, "L"), "w": (1, 1, 4)}))
+    x, w, dout = (np.random.default_rng(5).normal(size=(1, 1, n)) for n in (3, 4, 6))
+    given = [torch.tensor(a, requires_grad=True) for a in (x, w)]
+    spread(*given).backward(torch.tensor(dout))
+    found = compiled(x=x, w=w, dout=dout)
+    assert np.allclose(found["x_bar"], given[0].grad) and np.allclose(found["w_bar"], given[1].grad)
+
+
+class OfOneMachine(Square):
+    @staticmethod
+    def forward(ctx, x, w):
+        assert x.is_cuda
+        ctx.save_for_backward(x, w)
+        return w * x * x
+
+
+def test_code_that_asks_for_a_gpu_is_no_fault_but_not_followed():
+    verdict = sb.check(OfOneMachine, shapes={"x": ("N",), "w": ("N",)})
+    assert (verdict.status, "it asks for a GPU" in verdict.reason) == ("UNDECIDED", True)

@@ -9,6 +9,7 @@ import pytest
 from numpy import exp as plain_exp
 from scipy.special import erf
 
+import symbackprop as sb
 from symbackprop.errors import BudgetError, DataError, FormulaError, MalformedError, SymbackpropError, TraceError
 from symbackprop.evaluation.exact import evaluate
 from symbackprop.expression.build import Symbol, number
@@ -743,3 +744,19 @@ def test_what_is_written_for_one_round_of_a_loop_is_not_said_of_all() -> None:
 
     program = trace(function, shapes={"x": ("T",), "u": ("D",)})
     assert not any(e.written for e in program.equations)
+
+
+def gated(x):
+    h = np.tanh(x)
+    return h, 1 - h * h
+
+
+@pytest.mark.parametrize(("backward", "status"), [
+    (lambda dout, gt, x: {"x": dout * gt}, "PROVED"),  # kept, though its name begins with a g
+    (lambda a, b, x: {"x": (a - 2 * b * np.tanh(x)) * (1 - np.tanh(x) ** 2)}, "PROVED"),
+    (lambda a, b, x: {"x": (a - b * np.tanh(x)) * (1 - np.tanh(x) ** 2)}, "REFUTED"),
+    (lambda dout, gt, x: {"x": dout * (1 - np.tanh(x) ** 2)}, "REFUTED"),  # forgotten, and no cache that is not needed
+])  # fmt: skip
+def test_a_second_argument_is_read_both_ways_where_its_name_leaves_it_open(backward, status):
+    verdict = sb.check(gated, backward, shapes={"x": ("N",)})
+    assert verdict.status == status and any(note.startswith("took ") for note in verdict.notes)

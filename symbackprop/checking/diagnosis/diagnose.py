@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from symbackprop.calculus.equality import WRITTEN_OUT
 from symbackprop.checking.budget import SHARES, Budget
 from symbackprop.checking.diagnosis.compare import Comparison, Diagnosis, compared
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
@@ -28,7 +29,7 @@ from symbackprop.checking.diagnosis.other_forward import of_another_forward
 from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
 from symbackprop.checking.diagnosis.skipped_lines import skipped_lines
 from symbackprop.checking.other_rounds import Names, renamed
-from symbackprop.checking.proof_search import EXPLICIT, WRITTEN_OUT, Sides, Strategy, search_proof
+from symbackprop.checking.proof_search import EXPLICIT, Sides, Strategy, search_proof
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.user_lines import numbered, with_parts
 from symbackprop.errors import SymbackpropError, UnsupportedError

@@ -350,12 +350,23 @@ def _in_place_of(
     others = [t for t in before if v.alike(t) != v.alike(used)]
     for other in [t for t in others if t.shape == used.shape][-MAXIMUM_OTHERS:]:
         yield other, Entry(other, node.indices)
+    for other in [t for t in others if _holds_the_start(t, used)][-MAXIMUM_OTHERS:]:
+        yield other, Entry(other, node.indices)
     for entry in entries_once(line.value):
         if entry is not node and free_indices(entry) <= free_indices(node) and entry.tensor.shape == used.shape:
             yield entry.tensor, entry
     for other in [t for t in others if t.shape != used.shape][-MAXIMUM_OTHERS:]:
         for here in _at(other.shape, running):
             yield other, Entry(other, here)
+
+
+def _holds_the_start(tensor: Tensor, used: Tensor) -> bool:
+    """True if a tensor is one entry longer along its first axis: states with the one before the first step."""
+    return (
+        len(tensor.shape) == len(used.shape) > 0
+        and tensor.shape[1:] == used.shape[1:]
+        and simplify(subtract(tensor.shape[0], used.shape[0])) is ONE
+    )
 
 
 def _stood(node: Entry, new: Entry, v: Vocabulary) -> Wording:

@@ -171,6 +171,7 @@ def trace_pair(
     where: str | None = None,
     sizes: Mapping[str, int] | None = None,
     *,
+    roles: Mapping[str, str] | None = None,
     seconds: float = 20.0,
 ) -> Traced:
     """A forward and its hand-written backward, in one session.
@@ -179,16 +180,19 @@ def trace_pair(
     backward(dout, **inputs), backward(**inputs) for a scalar, or backward(dout, cache); returns {name: gradient},
     with or without a leading "d", or the gradients in the order of the inputs.
 
+    Args:
+        roles: what the backward's own arguments are taken for, where `backward_roles` is not to say it.
+
     Raises:
         NeedsConcreteSizes, TraceError: as `trace`; the message names the function.
         MalformedError: the arguments or results are not of one of these forms.
     """
     attributes = _check_arguments(forward, shapes)
-    roles = backward_roles(forward, backward, shapes)
+    taken = roles or backward_roles(forward, backward, shapes)
 
     def once(unknown: Sequence[Place]) -> tuple[Traced, list[Place]]:
         tracer = Tracer(shapes, assume, where, sizes, attributes, seconds, unknown)
-        return _both_traced(tracer, forward, backward, roles), tracer.overlay.state.changed_places()
+        return _both_traced(tracer, forward, backward, taken), tracer.overlay.state.changed_places()
 
     return _whatever_was_kept(once, forward)
 
@@ -299,6 +303,37 @@ def backward_roles(forward: Callable[..., Any], backward: Callable[..., Any], sh
     return dict(zip(own, ("upstream", "cache"), strict=False))
 
 
+def other_roles(forward: Callable[..., Any], backward: Callable[..., Any], shapes: Iterable[str]) -> dict[str, str]:
+    """The other reading of two arguments of a backward pass: the second is a cache, or an upstream gradient as the
+    first is; empty where the names leave nothing open."""
+    roles = backward_roles(forward, backward, shapes)
+    if list(roles.values()) not in (["upstream", "cache"], ["upstream", "upstream"]) or _is_told(forward, roles):
+        return {}
+    first, second = roles
+    return {first: "upstream", second: "upstream" if roles[second] == "cache" else "cache"}
+
+
+def roles_as_traced(
+    forward: Callable[..., Any], backward: Callable[..., Any], shapes: Iterable[str], upstream: Sequence[Tensor]
+) -> dict[str, str]:
+    """`backward_roles` as they were taken: upstream gradients are called as the arguments that they are given by."""
+    roles = backward_roles(forward, backward, shapes)
+    given = {t.name for t in upstream} & set(roles)
+    if not given or len(given) != len(upstream):
+        return roles
+    return {n: "upstream" if n in given else "cache" for n in roles}
+
+
+def _is_told(forward: Callable[..., Any], roles: Mapping[str, str]) -> bool:
+    """True if the name of the second of two arguments says what it is."""
+    _, second = roles
+    names = getattr(getattr(forward, "__code__", None), "co_varnames", ())
+    if second in names or any(word in second.lower() for word in KEPT):
+        return True
+    starts = ("d", "grad", "g") if roles[second] == "upstream" else ()
+    return any(second in (f"{start}{n}", f"{start}_{n}") for n in names for start in starts)  # dh, and there is an h
+
+
 def _reading(result: Any, roles: Mapping[str, str], forward: Callable[..., Any]) -> str:
     """What the second of two arguments was taken for, if by its name alone it might be the other thing as well.
 
@@ -306,15 +341,12 @@ def _reading(result: Any, roles: Mapping[str, str], forward: Callable[..., Any])
     """
     if len(roles) != 2 or not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], Array):
         return ""
-    first, second = roles
-    names = getattr(getattr(forward, "__code__", None), "co_varnames", ())
-    if second in names or any(word in second.lower() for word in KEPT):
+    if _is_told(forward, roles):
         return ""
+    first, second = roles
     if roles[second] == "cache":
         return (f"took {second} for the second result of {name_of(forward)}, which is no output then; an upstream "
                 f"gradient of it is known by a name such as d{second} or grad_{second}")  # fmt: skip
-    if any(second in (f"{start}{n}", f"{start}_{n}") for n in names for start in ("d", "grad", "g")):
-        return ""  # dh, and the forward pass has an h
     return f"took {first} and {second} for the upstream gradients of both results of {name_of(forward)}"
 
 

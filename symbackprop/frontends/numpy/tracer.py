@@ -36,6 +36,7 @@ from symbackprop.normal_form.work_time import worked
 from symbackprop.rendering.text import to_text
 
 Shape = Sequence[str | int]
+ANOTHER_MACHINE = ("cuda", "gpu")  # in what a line asks, or says when it raises
 
 
 class Tracer:
@@ -156,6 +157,9 @@ class Tracer:
         if isinstance(stop, ImportError):
             missing = f"{name_of(function)} imports {stop.name or 'what is not there'}, which is not installed here"
             return TraceError(missing, where=where, help="write the formula in functions that are there")
+        if any(word in f"{stop} {where}".lower() for word in ANOTHER_MACHINE):
+            return TraceError(f"{what.rstrip(': ')}: it asks for a GPU, which is not followed here", where=where,
+                              help="leave the question out: the formulas are the same on any machine")  # fmt: skip
         return CodeRaisesError(what, type(stop).__name__, where=where, help=who_sets(stop))
 
     def _in_a_loop(self, stop: BaseException) -> SymbackpropError:
