@@ -397,7 +397,12 @@ class Composition:
         trial = Tensor(f"{line.tensor.name} as it would be right", line.tensor.shape, line.tensor.kind)
         own = Equation(trial, line.indices, self._rewritten(line.value), line.note)
         self.cuts.define(trial, own.indices, own.value)
-        return self._proved(own, self._rewritten(right)) is not None
+        lemma, met = self.lemmas.get(line.tensor), self._met
+        self._met = met - tensors_in(lemma.equation.value) if lemma else met  # which the line as it is may have met
+        try:
+            return self._proved(own, self._rewritten(right)) is not None
+        finally:
+            self._met = met
 
     def _in_own_tensors(self, expr: Expr, line: Equation) -> Expr | None:
         """An expression with those derivatives seen through that the user does not have before this line."""

@@ -474,18 +474,29 @@ def _finite(vectors: Vectors, tensors: Iterable[Tensor]) -> bool:
 
 
 def _simple(points: list[Point], values: list[float], root: int) -> Expr | None:
-    """The root of a simple fraction times powers of some sizes and parameters, where that has these values."""
+    """The root of a simple fraction times powers of some sizes and parameters, where that has these values.
+
+    Few points are of few sizes: sqrt(E) is meant where sqrt(3) and sqrt(6/T) have these values, too.
+    """
     symbols = [*points[0].sizes, *points[0].parameters][:8]
     known = [{s: float(({**p.sizes, **p.parameters})[s]) for s in symbols} for p in points]
+    best: tuple[int, Fraction, tuple[tuple[Symbol, int], ...]] | None = None
     for count in range(MOST_SYMBOLS + 1):
+        if best is not None and best[0] <= 2**count:
+            break
         for chosen in itertools.combinations(symbols, count):
             for signs in itertools.product((1, -1), repeat=count):
                 ones = (math.prod(at[s] ** e for s, e in zip(chosen, signs, strict=True)) for at in known)
                 factor = _constant([v / one for v, one in zip(values, ones, strict=True)])
-                if factor is not None:
-                    powers = (power(s, number(Fraction(e, root))) for s, e in zip(chosen, signs, strict=True))
-                    return multiply(power(number(factor), number(Fraction(1, root))), *powers)
-    return None
+                if factor is None:
+                    continue
+                size = abs(factor.numerator) * factor.denominator * 2**count
+                if best is None or size < best[0]:
+                    best = size, factor, tuple(zip(chosen, signs, strict=True))
+    if best is None:
+        return None
+    powers = (power(s, number(Fraction(e, root))) for s, e in best[2])
+    return multiply(power(number(best[1]), number(Fraction(1, root))), *powers)
 
 
 def _parts(tensor: Tensor) -> Iterator[tuple[int, int, int]]:

@@ -37,6 +37,7 @@ PRECISIONS = (128, 256, 1024)
 PLAIN = 1e-6  # a relative disagreement that is no rounding of floating point
 CLEAR = 1e-3  # a relative disagreement that anyone sees in floating point; a smaller one is improved on for a while
 DEEP = 1000  # equations of a backward pass: along them enclosures widen so far that only the highest precision is left
+LARGE = 300  # equations: where the lowest precision is not enough, the next one seldom is
 SCALE_OF_DEEP = 0.25  # with digits, and where large weights make it chaotic not even that
 HOPELESS = 100  # so many points in a row at which nothing could be compared: there is no use in more
 AT_A_GLANCE = 4  # points: at one of them most wrong claims are plainly wrong
@@ -53,6 +54,7 @@ class Search:
         self.sampler = Sampler(question, self.rng)
         self.deadline = worked() + seconds
         self._examiners: dict[tuple[str, ...], Examiner] = {}
+        self._needed = 0  # bits, for narrow enclosures at the points that are kept
         self._pace: float | None = None  # seconds for each number held, of the points examined so far
 
     def late(self) -> bool:
@@ -77,14 +79,20 @@ class Search:
         return found
 
     def examined_once(self, point: Point, bits: int) -> Examination | None:
-        """As `examine`, of a point that is kept: whoever asks the same question of it has the answer."""
+        """As `examine`, of a point that is kept: whoever asks the same question of it has the answer.
+
+        What one point of a whole model needed of precision, the next ones need, too.
+        """
         told, key = self.question.told_points, (id(point), bits, tuple(self.question.pairs))
         if key not in told:
-            told[key] = point, self.examine(point, bits)
+            found = self.examine(point, max(bits, self._needed))
+            told[key] = point, found
+            self._needed = max(self._needed, (found and found.number_field.bits) or 0)
         return told[key][1]
 
     def _examined(self, point: Point, bits: int) -> Examination | None:
-        for precision in (b for b in PRECISIONS if b >= bits):
+        large = len(self.question.claimed.equations) > LARGE
+        for precision in (b for b in PRECISIONS if b >= bits and not (large and b == PRECISIONS[1])):
             try:
                 found = self._examiner(point, ball(precision)).examine(point)
             except UNUSABLE:

@@ -797,3 +797,52 @@ def gelu_residual(depth):
 def test_layers_at_which_numbers_run_out_of_range_are_proved():
     forward, backward, shapes = gelu_residual(4)
     assert sb.check(forward, backward, shapes=shapes)
+
+
+def attention_rounds(depth, fault):
+    """Residual attention whose scores are divided by sqrt(E) where they are computed."""
+
+    def block(x, q, k):
+        a, b = x @ q, x @ k
+        s = a @ b.T / np.sqrt(q.shape[1])
+        e = np.exp(s)
+        p = e / e.sum(axis=1, keepdims=True)
+        return x + p @ x, (x, a, b, p)
+
+    def forward(x, **w):
+        for i in range(depth):
+            x, _ = block(x, w[f"q{i}"], w[f"k{i}"])
+        return x
+
+    def backward(dout, x, **w):
+        kept = []
+        for i in range(depth):
+            x, cache = block(x, w[f"q{i}"], w[f"k{i}"])
+            kept.append(cache)
+        g, d = {}, dout
+        for i in reversed(range(depth)):
+            x, a, b, p = kept[i]
+            dp = d @ x.T
+            ds = p * (dp - (p * dp).sum(axis=1, keepdims=True))
+            if i != fault:
+                ds = ds / np.sqrt(a.shape[1])
+            da, db = ds @ b, ds.T @ a
+            g[f"q{i}"], g[f"k{i}"] = x.T @ da, x.T @ db
+            d = d + p.T @ d + da @ w[f"q{i}"].T + db @ w[f"k{i}"].T
+        g["x"] = d
+        return g
+
+    shapes = {"x": ("T", "D")}
+    for i in range(depth):
+        shapes |= {f"q{i}": ("D", "E"), f"k{i}": ("D", "E")}
+    return forward, backward, shapes
+
+
+def test_a_factor_that_all_that_follows_has_is_missed_where_it_belongs_and_has_a_cure():
+    """No derivative has the value that the scores' should have: 1/sqrt(E) is a part of what comes after them."""
+    forward, backward, shapes = attention_rounds(4, fault=2)
+    v = sb.check(forward, backward, shapes=shapes)
+    assert v.status == "REFUTED"
+    assert "has no part in round 2 of 4 of the loop" in v.diagnosis
+    assert "should be 1/sqrt(E) times the derivative with respect to s" in v.diagnosis
+    assert v.cure.startswith("ds[") and v.cure.endswith("/sqrt(E)")

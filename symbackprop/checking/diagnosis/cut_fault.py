@@ -16,7 +16,17 @@ import numpy as np
 from symbackprop.checking.diagnosis.numeric_filter import FAILURES, FAINT, Refuted, Trials
 from symbackprop.checking.diagnosis.search import EditSearch
 from symbackprop.evaluation.arrays import Numbers
-from symbackprop.expression.build import MINUS_ONE, ONE, Expr, Number, Tensor, mentioned
+from symbackprop.expression.build import (
+    MINUS_ONE,
+    ONE,
+    Expr,
+    Multiply,
+    Sum,
+    Tensor,
+    free_indices,
+    mentioned,
+    multiply,
+)
 from symbackprop.expression.program import Equation, Program
 
 MOST_SUSPECTS, MOST_DERIVATIVES = 12, 12
@@ -63,6 +73,10 @@ def _cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutF
             leads |= mentioned(line.value)
     suspects = [line for line in lines if line.tensor not in leads][:MOST_SUSPECTS]
     absent = [e for e in case.derived_lines if not any(e.tensor in others for others in found.values())]
+    lines_of = {e.tensor: e for e in absent}
+    for line, right, scale in _without_factor(case, lines, found):
+        if right_with(case, trials, lines, [(line.tensor, right, scale)]):
+            return CutFault(line, right, _between(lines, line, frozenset(found)), frozenset({right}), factor=scale)
     strays = _strays(case)
     ways = [(line, _missing(absent, line.tensor, strays)) for line in suspects]
     multiples = [line for line in lines if found.get(line.tensor) and ONE not in found[line.tensor].values()]
@@ -74,7 +88,6 @@ def _cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutF
     for factor in (ONE, MINUS_ONE):  # of 1/(1 + exp(-z)) the derivation knows the derivative with respect to -z
         for line, right in ((line, right) for line, derivatives in ways for right in derivatives):
             if _mends(case, trials, lines, line.tensor, right, factor):
-                lines_of = {e.tensor: e for e in absent}
                 near, between = _region(right, lines_of), _between(lines, line, frozenset(found))
                 return CutFault(line, right, between, near, near & lines_of.keys(), factor)
     wrong = [line for line in lines if line.tensor not in leads]
@@ -167,6 +180,38 @@ def _one_step_short(
         for line in lines
         if line.tensor.shape == after.tensor.shape and mentioned(after.value) & found.get(line.tensor, {}).keys()
     ]
+
+
+def _without_factor(
+    case: Refuted, lines: Sequence[Equation], found: Mapping[Tensor, Mapping[Tensor, Expr]]
+) -> Iterator[tuple[Equation, Tensor, Expr]]:
+    """Lines that compute a derivative, with it and the factor that all that is computed from it has: the user may have
+    meant to multiply by it once.
+
+    Of scores q @ k.T / sqrt(d) the derivatives with respect to q and to k have the factor 1/sqrt(d), and no tensor of
+    the derivation is what both are computed from with it.
+    """
+    have = {t for others in found.values() for t, factor in others.items() if factor is ONE}
+    readers: dict[Tensor, list[Equation]] = {}
+    for line in case.derived_lines:
+        for tensor in mentioned(line.value):
+            readers.setdefault(tensor, []).append(line)
+    for line in lines:
+        for right, multiple in found.get(line.tensor, {}).items():
+            after = readers.get(right, [])
+            if multiple is not ONE or len(after) < 2 or any(e.tensor in have for e in after):
+                continue
+            first, *others = (_constant_factor(e.value) for e in after)
+            if first is not ONE and all(f is first for f in others):
+                yield line, right, first
+
+
+def _constant_factor(expr: Expr) -> Expr:
+    """The factors of a product, or of a sum of products, that are made of sizes and other scalars alone."""
+    while isinstance(expr, Sum):
+        expr = expr.body
+    factors = expr.factors if isinstance(expr, Multiply) else ()
+    return multiply(*(f for f in factors if not mentioned(f) and not free_indices(f)))
 
 
 def _hidden(case: Refuted, lines: Sequence[Equation], unlike: Set[Tensor]) -> list[Equation]:
@@ -270,14 +315,14 @@ def faults_at(case: Refuted, line: Equation, lines: Sequence[Equation]) -> Itera
 
 
 def _mends(
-    case: Refuted, trials: Trials, lines: Sequence[Equation], tensor: Tensor, right: Tensor, factor: Number
+    case: Refuted, trials: Trials, lines: Sequence[Equation], tensor: Tensor, right: Tensor, factor: Expr
 ) -> bool:
     """True if every gradient is right where the tensor has the values of this derivative, at every point."""
     return right_with(case, trials, lines, [(tensor, right, factor)])
 
 
 def right_with(
-    case: Refuted, trials: Trials, lines: Sequence[Equation], values: Sequence[tuple[Tensor, Tensor, Number]]
+    case: Refuted, trials: Trials, lines: Sequence[Equation], values: Sequence[tuple[Tensor, Tensor, Expr]]
 ) -> bool:
     """True if every gradient is right where tensors are multiples of derivatives, at every point."""
     goals = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
@@ -285,7 +330,9 @@ def right_with(
     with np.errstate(all="ignore"):
         try:
             for bench in trials.benches:
-                given = {tensor: float(factor.value) * bench.arrays[right] for tensor, right, factor in values}
+                given = {
+                    tensor: float(bench.over(factor, ())) * bench.arrays[right] for tensor, right, factor in values
+                }
                 after = bench.changed(given, lines)
                 pairs = [(after.arrays[a], bench.arrays[b]) for a, b in goals.items()]
                 largest = max(float(np.max(np.abs(b), initial=0.0)) for _, b in pairs)

@@ -35,6 +35,7 @@ from symbackprop.checking.user_lines import numbered, with_parts
 from symbackprop.errors import SymbackpropError, UnsupportedError
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import (
+    MINUS_ONE,
     ONE,
     ZERO,
     Add,
@@ -93,7 +94,8 @@ def diagnoses(case: Refuted, budget: Budget, several: Budget | None = None) -> D
     fault = cut_fault(case, trials) if len(case.own_lines) > LONG or _has_rounds(case) else None
     if fault is not None and len(case.own_lines) <= LONG:
         if skipped_lines(case.traced.ran, [fault.line.tensor]).lines:
-            cause = next(_in_other_rounds(case, fault, budget), None)
+            ways = (_in_other_rounds(case, fault, budget), _times_factor(case, fault, _goals(case), budget))
+            cause = next(itertools.chain(*ways), None)
             if cause is not None:
                 return cause
         fault = None
@@ -219,12 +221,13 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
     if cure is not None:
         return cure
     if fault.factor is not ONE:
-        return next(_in_other_rounds(case, fault, budget), Diagnosis(words))
+        ways = (_in_other_rounds(case, fault, budget), _times_factor(case, fault, final, budget))
+        return next(itertools.chain(*ways), Diagnosis(words))
     proved = (s for s in _slips_between(case, trials, fault, budget) if not s.words.endswith(AS_SHOWN))
     slip = next(proved, Diagnosis(words))
     if slip.words is not words:
         slip = replace(slip, words=f"{wrong}; {slip.words.removeprefix(f'{fault.line.note}: ')}")
-    ways: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
+    searches_between: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
         lambda: _lacking(case, trials, fault, final, slip.words, budget, SHORT_CURE),
         lambda: _in_other_rounds(case, fault, budget) if not left_out else iter(()),
         lambda: _lacking(case, trials, fault, final, slip.words, budget),
@@ -232,8 +235,8 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
         lambda: _cures(case, search, "plausible", budget, final, fault),
         lambda: _cures(case, search, "several", budget, final, fault),
     )
-    for way in ways:
-        for cause in way():
+    for find in searches_between:
+        for cause in find():
             if cause.text:
                 return cause
     return slip
@@ -265,7 +268,9 @@ def _meant(case: Refuted, fault: CutFault) -> str:
     """What should come out of the lines with the fault, in words."""
     source = _source(case, fault.right)
     what = f"the derivative with respect to {_described(case, source)}" if source else _unnamed(case, fault)
-    return what if fault.factor is ONE else f"minus {what}"
+    if fault.factor in (ONE, MINUS_ONE):
+        return what if fault.factor is ONE else f"minus {what}"
+    return f"{to_text(fault.factor)} times {what}"
 
 
 def _source(case: Refuted, bar: Tensor) -> Tensor | None:
@@ -292,6 +297,18 @@ def _in_other_rounds(case: Refuted, fault: CutFault, budget: Budget) -> Iterator
         if len(text) <= MAXIMUM_CURE and _proved(case, edit, case.own_lines, final, budget, fault):
             yield Diagnosis(f"{words}{before}", text, (cured,))
             return
+
+
+def _times_factor(
+    case: Refuted, fault: CutFault, final: Mapping[Tensor, Tensor], budget: Budget
+) -> Iterator[Diagnosis]:
+    """The cure that multiplies a line by the factor that it lacks."""
+    line = fault.line
+    cured = replace(line, value=multiply(line.value, fault.factor))
+    words = f"{line.note}: {_called(case, line)} should be {_meant(case, fault)}"
+    text, before = _shown(case, cured, cured.value)
+    if len(text) <= MAXIMUM_CURE and _proved(case, Edit(words, "", (cured,)), case.own_lines, final, budget, fault):
+        yield Diagnosis(f"{words}{before}", text, (cured,))
 
 
 def _in_every_round(

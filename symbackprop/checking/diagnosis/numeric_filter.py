@@ -6,6 +6,7 @@ out; what agrees is worth an attempt at a proof.
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
@@ -152,12 +153,17 @@ class Trials:
         self._alike: dict[Tensor, Hashable] = {}
         self.benches: list[Vectors] = []
         others: list[Vectors] = []
+        points, known = self._points(), list[Vectors | None]()  # each of a whole model takes a while
         for least, alive in ((DIM, True), (DIM, False), (FAINT, False)):
-            for point in self._points():
+            for bench in itertools.chain(tuple(known), self._benches(points, known)):
                 if len(self.benches) == POINTS or (self.benches and len(self.benches) + len(others) >= POINTS):
                     break
-                bench = self._bench(point, least)
-                if bench is None or self._silent(bench) or (alive and self._partly_silent(bench)):
+                if (
+                    bench is None
+                    or self._faint(bench, least)
+                    or self._silent(bench)
+                    or (alive and self._partly_silent(bench))
+                ):
                     continue
                 (self.benches if self._shows(bench) else others).append(bench)
             if self.benches:
@@ -184,7 +190,13 @@ class Trials:
             if found is not None:
                 yield _point_of(found, self.case.question, sampler)
 
-    def _bench(self, point: Point, least: float = FAINT) -> Vectors | None:
+    def _benches(self, points: Iterator[Point], known: list[Vectors | None]) -> Iterator[Vectors | None]:
+        """Both passes at the points that are left; each is kept."""
+        for point in points:
+            known.append(self._bench(point))
+            yield known[-1]
+
+    def _bench(self, point: Point) -> Vectors | None:
         try:
             bench = Vectors(point, beyond=0.0, guarded=True)
             for name, tensor in self.case.derived.items():
@@ -196,7 +208,7 @@ class Trials:
         except FAILURES:
             return None
         goals = [bench.arrays[t] for t in (*self.case.derived.values(), *self.case.traced.gradients.values())]
-        return bench if all(np.all(np.isfinite(g)) for g in goals) and not self._faint(bench, least) else None
+        return bench if all(np.all(np.isfinite(g)) for g in goals) else None
 
     def _faint(self, bench: Vectors, least: float) -> bool:
         """True where a right gradient is below what is left to compare: everything is saturated."""
@@ -225,7 +237,7 @@ class Trials:
         choices = sorted(sampler.size_choices(), key=lambda s: -min(s.values(), default=0))[:2]
         for k in range(LARGER if choices else 0):
             bench = self._bench(sampler.point(choices[k % len(choices)]))
-            if bench is not None:
+            if bench is not None and not self._faint(bench, FAINT):
                 found.append(bench)
         return found
 
