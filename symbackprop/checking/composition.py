@@ -397,10 +397,11 @@ class Composition:
         trial = Tensor(f"{line.tensor.name} as it would be right", line.tensor.shape, line.tensor.kind)
         own = Equation(trial, line.indices, self._rewritten(line.value), line.note)
         self.cuts.define(trial, own.indices, own.value)
-        lemma, met = self.lemmas.get(line.tensor), self._met
-        self._met = met - tensors_in(lemma.equation.value) if lemma else met  # which the line as it is may have met
+        lemma, met, value = self.lemmas.get(line.tensor), self._met, self._rewritten(right)
+        if lemma is not None and tensors_in(value) <= tensors_in(lemma.equation.value):
+            self._met = met - tensors_in(value)  # a multiple of what the line as it is has met, maybe alone
         try:
-            return self._proved(own, self._rewritten(right)) is not None
+            return self._proved(own, value) is not None
         finally:
             self._met = met
 

@@ -48,13 +48,14 @@ UNUSABLE = (TooCloseError, OutOfRangeError, ZeroDivisionError)  # at such a poin
 class Search:
     """The state of one search: compiled programs, the random numbers, the time that is left."""
 
+    _needed = 0  # bits, for narrow enclosures at the points that are kept
+
     def __init__(self, question: Question, seconds: float, seed: int = 0) -> None:
         self.question = question
         self.rng = random.Random(seed)
         self.sampler = Sampler(question, self.rng)
         self.deadline = worked() + seconds
         self._examiners: dict[tuple[str, ...], Examiner] = {}
-        self._needed = 0  # bits, for narrow enclosures at the points that are kept
         self._pace: float | None = None  # seconds for each number held, of the points examined so far
 
     def late(self) -> bool:
