@@ -32,6 +32,7 @@ from symbackprop.expression.build import (
     Multiply,
     Number,
     Quotient,
+    Symbol,
     Tensor,
     add,
     mentioned,
