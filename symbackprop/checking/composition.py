@@ -1108,8 +1108,8 @@ def _comes_before(times: Sequence[Poly], others: Sequence[Poly]) -> bool:
 
 
 def _summed_and_named(program: Program) -> set[Expr]:
-    """The lengths of axes over which something is summed, and at which some entry stands at a place that is a number,
-    or is asked whether it does."""
+    """The lengths of axes at which some entry stands at a place that is a number, or is asked whether it does; of these
+    the ones over which something is summed, if there are any: what a loop has stacked is told entry by entry."""
     summed, named = set[Expr](), set[Expr]()
     for node in {n for e in program.equations for n in nodes_once(e.value)}:
         match node:
@@ -1119,7 +1119,7 @@ def _summed_and_named(program: Program) -> set[Expr]:
                 named.add(index.size)
             case Sum(index) | Extremum(_, index) | Position(_, index):
                 summed.add(index.size)
-    return summed & named
+    return (summed & named) or named
 
 
 def _extent(poly: Poly) -> int:
