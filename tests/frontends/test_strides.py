@@ -9,6 +9,7 @@ import pytest
 
 import symbackprop as sb
 from symbackprop.expression.build import (
+    ZERO,
     Entry,
     Index,
     Quotient,
@@ -19,7 +20,9 @@ from symbackprop.expression.build import (
     kronecker,
     multiply,
     number,
+    where,
 )
+from symbackprop.frontends.numpy.round_values import gathered
 from symbackprop.normal_form.normal_form import Canonical
 
 N, E = Symbol("N", "size"), Symbol("E", "size")
@@ -161,3 +164,12 @@ def test_gradient_whose_shape_is_the_same_only_by_the_domain():
     assert sb.check(forward, backward, shapes=shapes, where="D == 2*E").status == "PROVED"
     assert sb.check(forward, short, shapes=shapes, where="D == 2*E").status == "REFUTED"
     assert sb.check(forward, short, shapes=shapes, where="D == 3*E").status == "MALFORMED"
+
+
+def test_what_a_round_adds_in_both_of_two_cases_is_taken_as_often_as_both_have_it():
+    size = Symbol("N", "size")
+    place = Index("i", size)
+    old, more = Entry(Tensor("u", (size,)), (place,)), Entry(Tensor("x", (size,)), (place,))
+    first = kronecker(place, ZERO)
+    rounds = where(first, add(old, more, more), add(old, more))
+    assert gathered(rounds, old) is add(more, where(first, more, ZERO))

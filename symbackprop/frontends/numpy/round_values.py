@@ -4,6 +4,7 @@ Nothing here knows of arrays: an entry is an expression of the number that it he
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -120,10 +121,10 @@ def _at_places(node: Expr, old: Entry, equal: Mapping[Expr, Expr]) -> Expr | Non
 
 
 def _in_two_cases(test: Expr, then: Expr, otherwise: Expr) -> Expr:
-    """One value or another one, with the terms that they share beside."""
-    first, second = (v.terms if isinstance(v, Add) else (v,) for v in (then, otherwise))
-    shared = [t for t in first if t in second]
-    return add(*shared, where(test, *(add(*(t for t in terms if t not in shared)) for terms in (first, second))))
+    """One value or another one, with the terms that they share beside, each as often as both have it."""
+    first, second = (Counter(v.terms if isinstance(v, Add) else (v,)) for v in (then, otherwise))
+    shared = first & second
+    return add(*shared.elements(), where(test, *(add(*(terms - shared).elements()) for terms in (first, second))))
 
 
 def added_to(value: Expr, old: Entry, found: Scattered, given: frozenset[Expr] = frozenset()) -> Expr | None:
