@@ -70,7 +70,7 @@ SHARES: dict[str, Share] = {
     "comparison": Share(0.4),
     "another forward pass": Share(0.6),
     "without rare branches": Share(2.0, 0.06),
-    "likely edits": Share(0.5, 0.02),
+    "likely edits": Share(0.8, 0.02),
     "plausible edits": Share(0.3, 0.02),
     "several edits": Share(0.3),
     "unlikely edits": Share(0.3, 0.02),
