@@ -108,7 +108,8 @@ class Sums(Enum):
     """Which sums over axes of a few entries are written out.
 
     NAMED: those that are no longer than the longest of them over whose axis the programs also name entries one by one,
-    as a loop does that was followed round by round. ALL, NONE: whatever is named.
+    as a loop does that was followed round by round; than the longest such axis, where nothing is summed over any. ALL,
+    NONE: whatever is named.
     """
 
     NAMED = 1
