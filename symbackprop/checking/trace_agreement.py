@@ -22,6 +22,7 @@ from symbackprop.checking.question import Question
 from symbackprop.checking.regions import ANY, CONSTANTS, Region, assignments, regions
 from symbackprop.checking.rounded_branches import BITS, RoundedBranches
 from symbackprop.checking.sample_points import Sampler, Sizes
+from symbackprop.checking.unwritten import unwritten_as
 from symbackprop.checking.user_run import handed, numbers_written, quietly, run
 from symbackprop.errors import MalformedError, SymbackpropError, UnsupportedError
 from symbackprop.evaluation.arrays import Vectors
@@ -179,6 +180,7 @@ def _examine(pair: _Pair, sampler: Sampler, choices: int) -> str:
     by_rounding = ""
     if pair.asked:
         asked = sorted(pair.asked, key=sampler.entries)
+        _only_written_by_numpy(pair, sampler.point(asked[0]))
         several = [s for s in asked if sampler.entries(s) <= SEVERAL] or asked[:1]
         by_rounding = _ask_with_all_digits(pair, sampler, several[-1]) or _extremes(pair, sampler, asked[0])
     return _unasked(pair, telling, lengths) or by_rounding
@@ -323,8 +325,42 @@ def _only_written(programs: tuple[Evaluator, Evaluator], point: Point) -> None:
             continue
         for tensor in evaluator.program.outputs:
             if not np.array_equal(first[tensor], second[tensor], equal_nan=True):
-                what = f"entries of an np.empty array are read before they are written: {tensor.name}"
-                raise MalformedError(what, evidence=[f"sizes:  {_sizes(point.sizes)}"], help="use np.zeros")
+                raise _read_before(tensor.name, point)
+
+
+def _read_before(name: str, point: Point) -> MalformedError:
+    what = f"entries of an np.empty array are read before they are written: {name}"
+    return MalformedError(what, evidence=[f"sizes:  {_sizes(point.sizes)}"], help="use np.zeros")
+
+
+def _only_written_by_numpy(pair: _Pair, point: Point) -> None:
+    """The same of the functions as NumPy runs them: 0 times what is not written is 0 in the equations, and may be NaN.
+
+    Raises:
+        MalformedError: they are not.
+    """
+    with unwritten_as(0.0) as made:
+        first = _results(pair, point)
+    if not made or first is None:
+        return
+    with unwritten_as(np.nan):
+        second = _results(pair, point)
+    for name, array in first.items():
+        if second is None or not np.array_equal(array, second[name], equal_nan=True):
+            raise _read_before(name, point)
+
+
+def _results(pair: _Pair, point: Point) -> dict[str, Floats] | None:
+    """What both functions return, by name; None where one of them fails."""
+    with quietly():
+        try:
+            outputs, cache = outputs_and_cache(run(pair.forward, pair.traced.forward.inputs, point), pair.roles)
+            returned = _by_name(_run_backward(pair, point, cache), pair.traced)
+        except Exception:
+            return None
+        named = {t.name: v for t, v in zip(pair.traced.forward.outputs, _listed(outputs), strict=False)}
+        gradients = {t.name: returned[n] for n, t in pair.traced.gradients.items() if returned.get(n) is not None}
+        return {name: _plain(value) for name, value in (named | gradients).items()}
 
 
 def _compare(

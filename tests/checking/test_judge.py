@@ -300,6 +300,17 @@ def test_an_entry_that_np_empty_left_is_read_at_some_sizes():
     assert answer.status == "MALFORMED" and "np.empty" in str(answer)
 
 
+def test_zero_times_what_np_empty_left_is_no_zero():
+    """In the equations it is; NumPy may find NaN there."""
+
+    def backward(dout, x):
+        return {"x": 0.0 * np.empty_like(x) + 2.0 * dout}
+
+    answer = sb.check(lambda x: 2.0 * x, backward, shapes=ROWS)
+    assert answer.status == "MALFORMED" and "np.empty" in str(answer)
+    assert np.empty.__module__ == "numpy", "what stood in its place is gone"
+
+
 # Numbers.
 
 
