@@ -65,6 +65,7 @@ from symbackprop.normal_form.rules_indices import (
     slide_window,
     unused_index,
     use_delta,
+    use_delta_of_sizes,
 )
 from symbackprop.normal_form.rules_matrices import (
     INVERTIBLE,
@@ -95,6 +96,7 @@ class Algebra(Functions):
         ("nonneg", slide_window),
         ("delta", join_digits),
         ("delta", decide_by_delta),
+        ("delta", use_delta_of_sizes),
         ("delta", use_delta),
         ("delta", one_of_equal_labels),
         ("entry", one_of_a_row),

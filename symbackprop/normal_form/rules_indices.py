@@ -180,6 +180,36 @@ def _mixed_radix(rules: TermRules, gap: Poly) -> tuple[Poly, Poly] | None:
     return None
 
 
+def use_delta_of_sizes(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """Where a delta speaks of sizes alone, say the places and comparisons beside it more shortly: [T = 1] f(T - 1) is
+    [T = 1] f(0)."""
+    for atom in factors:
+        if atom.kind != "delta" or atom.free:
+            continue
+        (gap,) = atom.args
+        shorter: dict[Atom, tuple[Poly, ...]] = {}
+        for other in factors:
+            if other is not atom and other.kind in ("delta", "nonneg", "entry"):
+                args = tuple(_less_or_same(arg, gap) for arg in other.args)
+                if args != other.args:
+                    shorter[other] = args
+        if shorter:
+            terms: Terms = [(1, {a: e for a, e in factors.items() if a not in shorter}, bound)]
+            taken = frozenset().union(*(a.free for a in factors))
+            for other, args in shorter.items():
+                changed = rules.rebuilt(other, args, lambda template: template)
+                terms = rules.times(terms, rules.power(changed, factors[other]), taken)
+            return terms
+    return None
+
+
+def _less_or_same(value: Poly, gap: Poly) -> Poly:
+    """`value`, or what it is where gap = 0 if that has fewer terms."""
+    ways = [combine([(1, value), (sign, gap)]) for sign in (1, -1)]
+    least = min(ways, key=lambda way: len(way.terms))
+    return least if len(least.terms) < len(value.terms) else value
+
+
 def use_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
     """Where a delta of free indices stands, write its other factors with one of the two equal indices.
 

@@ -507,6 +507,17 @@ def laid_back(r):
     )()
 
 
+def told_sizes(r):
+    """Places and comparisons beside a delta that tells a size."""
+    size, count = r.choice([(N, ONE), (N, M), (M, ONE), (M, two), (N, add(M, ONE))])
+    last = subtract(size, ONE)
+    place, beside = r.choice([last, subtract(last, i), subtract(size, count), add(i, subtract(size, count))]), i
+    gates = [kronecker(place, ZERO), kronecker(last, beside), Compare("<=", place, m), Compare("<", beside, last)]
+    vector = x if size is N else w
+    reads = [Entry(vector, (last,)), Entry(vector, (place,)), apply(EXP, Entry(vector, (last,)))]
+    return multiply(kronecker(size, count), *r.sample(gates, r.choice([0, 1, 2])), r.choice(reads), Entry(u, (j,)))
+
+
 FAMILIES = {  # each with the rules that it must show at work: without them it would test nothing
     window: {"narrow_range", "slide_window", "name_block"},
     merged: {"split_merged_index"},
@@ -533,6 +544,7 @@ FAMILIES = {  # each with the rules that it must show at work: without them it w
     tiles: {"use_delta"},
     laid_back: {"in_first_block"},
     equal_labels: {"one_of_equal_labels"},
+    told_sizes: {"use_delta_of_sizes"},
 }
 
 

@@ -479,6 +479,12 @@ RIGHT = {
         {"domain": SHORT},
         [],
     ),
+    "places where a size is told": (
+        multiply(kronecker(N, ONE), kronecker(subtract(N, ONE), i), at(x, subtract(N, ONE))),
+        multiply(kronecker(i, ZERO), kronecker(N, ONE), at(x, ZERO)),
+        {},
+        [],
+    ),
     "a probability is below 1": (above(ONE, at(g, i)), ONE, {"kinds": {g: "prob"}}, ["entries of g lie between 0 and 1"]),
     "a probability is above 0": (above(at(g, i)), ONE, {"kinds": {g: "prob"}}, ["entries of g are positive"]),
     "a positive entry": (above(at(g, i)), ONE, {"kinds": {g: "pos"}}, ["entries of g are positive"]),
