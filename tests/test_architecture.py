@@ -2,8 +2,10 @@
 
 import ast
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -45,27 +47,58 @@ def dotted(path: Path) -> str:
 
 
 FILES = {dotted(path): path for path in sorted(ROOT.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 
 
-def imports(node: ast.AST, *, for_type_checkers: bool = False) -> set[str]:
-    """Modules of our own package that are imported anywhere below `node`."""
-    found = set()
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING" and not for_type_checkers:
-            continue
-        if isinstance(child, ast.ImportFrom) and (child.module or "").split(".")[0] == "symbackprop":
-            module = (child.module or "").partition(".")[2]
-            named = [f"{module}.{alias.name}".strip(".") for alias in child.names]
-            found |= {name if name in FILES else module or "__init__" for name in named}
-        if isinstance(child, ast.Import):
-            ours = [alias.name for alias in child.names if alias.name.split(".")[0] == "symbackprop"]
-            found |= {name.partition(".")[2] or "__init__" for name in ours}
-        found |= imports(child, for_type_checkers=for_type_checkers)
-    return found
+class Seen(NamedTuple):
+    """What is asked of a module; the trees of all modules together would fill the memory.
+
+    Args:
+        imports: modules of our own package, but for those that type checkers alone import.
+        for_type_checkers: all of them.
+        inside: those that functions import.
+        names: of all sorts, in lower case.
+        document: its docstring, and how many statements there are.
+    """
+
+    imports: frozenset[str]
+    for_type_checkers: frozenset[str]
+    inside: frozenset[str]
+    names: frozenset[str]
+    document: tuple[str, int]
 
 
-GRAPH = {name: imports(tree) for name, tree in TREES.items()}
+def imports(node: ast.AST, where: frozenset[str] = frozenset()) -> Iterator[tuple[str, frozenset[str]]]:
+    """Modules of our own package that are imported anywhere below `node`, and where: inside a function, for type
+    checkers alone."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        where |= {"inside"}
+    if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+        where |= {"for type checkers"}
+    if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "symbackprop":
+        module = (node.module or "").partition(".")[2]
+        named = [f"{module}.{alias.name}".strip(".") for alias in node.names]
+        yield from ((name if name in FILES else module or "__init__", where) for name in named)
+    elif isinstance(node, ast.Import):
+        ours = [alias.name for alias in node.names if alias.name.split(".")[0] == "symbackprop"]
+        yield from ((name.partition(".")[2] or "__init__", where) for name in ours)
+    elif isinstance(node, (ast.stmt, ast.mod, ast.ExceptHandler, ast.match_case)):  # no expression imports anything
+        for child in ast.iter_child_nodes(node):
+            yield from imports(child, where)
+
+
+@cache
+def seen(name: str) -> Seen:
+    """What a module's text says; it is read when it is asked for."""
+    tree = ast.parse(FILES[name].read_text())
+    found = [*imports(tree)]
+    names = {str(getattr(n, "id", getattr(n, "attr", getattr(n, "name", "")))).lower() for n in ast.walk(tree)}
+    return Seen(
+        frozenset(module for module, where in found if "for type checkers" not in where),
+        frozenset(module for module, _ in found),
+        frozenset(module for module, where in found if "inside" in where),
+        frozenset(names),
+        (ast.get_docstring(tree) or "", len(tree.body)),
+    )
 
 
 def closure(names: Iterable[str]) -> set[str]:
@@ -74,7 +107,7 @@ def closure(names: Iterable[str]) -> set[str]:
     while waiting:
         if (name := waiting.pop()) not in reached:
             reached.add(name)
-            waiting += GRAPH[name]
+            waiting += seen(name).imports
     return reached
 
 
@@ -97,13 +130,13 @@ def test_imports_go_down(name):
     reached = {room(other) for other in closure(module for module in FILES if room(module) == name)}
     above = ROOMS[ROOMS.index(name) + 1 :]
     assert not reached & set(above), {
-        m: c for m in FILES if room(m) == name and (c := {*map(room, GRAPH[m])} & {*above})
+        m: c for m in FILES if room(m) == name and (c := {*map(room, seen(m).imports)} & {*above})
     }
 
 
 def test_no_circles():
     """Not even for type checkers alone; the package itself names its classes for them."""
-    graph = {name: imports(tree, for_type_checkers=bool(name)) - {"__init__"} for name, tree in TREES.items()}
+    graph = {name: seen(name).for_type_checkers - {"__init__"} for name in FILES}
     done: set[str] = set()
     while ready := [name for name in graph if name not in done and graph[name] <= done]:
         done.update(ready)
@@ -112,18 +145,16 @@ def test_no_circles():
 
 @pytest.mark.parametrize("name", FILES)
 def test_no_function_imports_our_own_modules(name):
-    for node in ast.walk(TREES[name]):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            assert not imports(node)
+    assert not seen(name).inside
 
 
 @pytest.mark.parametrize("path", [p for p in FILES.values() if p.name == "__init__.py"], ids=dotted)
 def test_a_room_says_what_it_is(path):
     """What comes in, what goes out, the door and what to read first; the docstring is all that loads with a room."""
     name = dotted(path)
-    text = ast.get_docstring(TREES[name])
+    text, statements = seen(name).document
     if room(name) not in ("__init__", "cli"):
-        assert len(TREES[name].body) == 1
+        assert statements == 1
         for what in ("In:", "Out:", "Door:", "Read first:"):
             assert what in " ".join(text.split()), f"the docstring of {name} does not say {what}"
 
@@ -174,7 +205,7 @@ def test_no_text_is_evaluated(name):
 
     `control_flow` compiles the functions that run anyway, from their own source, and runs nothing of it.
     """
-    for node in ast.walk(TREES[name]):
+    for node in ast.walk(ast.parse(FILES[name].read_text())):
         if isinstance(node, ast.Call):
             forbidden = {"eval", "exec", "compile", "__import__", "parse_expr"}
             forbidden -= {"compile"} if name == "frontends.numpy.control_flow" else set()
@@ -184,6 +215,5 @@ def test_no_text_is_evaluated(name):
 
 @pytest.mark.parametrize("word", ["gradcheck_cases", "benchmark", "leaderboard", "hidden_test"])
 def test_no_names_of_a_benchmark(word):
-    for path, code in zip(FILES.values(), TREES.values(), strict=True):
-        names = {getattr(n, "id", getattr(n, "attr", getattr(n, "name", ""))) for n in ast.walk(code)}
-        assert not any(word in str(n).lower() for n in names), path.name
+    for name in FILES:
+        assert not any(word in n for n in seen(name).names), name
