@@ -175,8 +175,9 @@ def as_array(name: str, value: Any, tensor: Tensor, dtype: np.dtype[Any]) -> Arr
     if tensor.kind == "integer":
         if array.dtype == np.int64 and is_whole(array):
             return array
-        if array.dtype.kind not in "iub":
-            raise DataError(f"{name} has type {array.dtype}, but its entries are integers")
+        if array.dtype.kind not in "iu":  # booleans as places are a mask in NumPy, no 0 and 1
+            help = f"{name}.astype(int), if they stand for 0 and 1" if array.dtype.kind == "b" else None
+            raise DataError(f"{name} has type {array.dtype}, but its entries are integers", help=help)
         return _whole(array, np.dtype(np.int64))
     if array.dtype.kind not in "fiub":
         what = f"is {type(value).__name__}" if not array.ndim and array.dtype == object else f"has type {array.dtype}"

@@ -370,6 +370,7 @@ def test_arguments_are_looked_at_after_a_good_call(compiled, backend):
         ({"z": z}, "missing array y"), ({"z": z, "x": y}, "missing array y"), ({"z": z, "y": y, "k": 1.0}, "unknown"),
         ({"z": z, "y": y[:5]}, "y has size 5 along axis 0"), ({"z": z[0], "y": y}, "z has 1 axes"),
         ({"z": z + 0j, "y": y}, "complex128"), ({"z": z, "y": y * 1.0}, "its entries are integers"),
+        ({"z": z, "y": y == 1}, "if they stand for 0 and 1"),
         ({"z": z, "y": y + 1}, "the label 5"), ({"z": z, "y": y - 1}, "the label -1"),
         ({"z": z[:, :4].copy(), "y": y}, "the label 4, but labels run from 0 to 3"), ({"z": z[:0], "y": y[:0]}, "empty"),
         ({"z": z, "y": y, "out": {"z_bar": z}}, "shares memory"),
