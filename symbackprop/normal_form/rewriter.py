@@ -125,6 +125,10 @@ class TermRules:
         """The atom with indices replaced."""
         raise NotImplementedError
 
+    def rebuilt(self, atom: Atom, args: tuple[Poly, ...], change: Callable[[Poly], Poly]) -> Poly:
+        """The atom with these arguments and its templates changed."""
+        raise NotImplementedError
+
     def substitute(self, poly: Poly, values: Mapping[Index, Poly]) -> Poly:
         """The polynomial with indices replaced."""
         raise NotImplementedError
