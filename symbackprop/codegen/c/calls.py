@@ -220,7 +220,8 @@ static object *plain_call(object *self, object *const *arguments, long count) {
 }
 
 object *plain_call_of(object *self) {
-    static struct { const char *name; void *function; int flags; const char *doc; } method = {
+    typedef object *with_arguments(object *, object *const *, long);
+    static struct { const char *name; with_arguments *function; int flags; const char *doc; } method = {
         "plain_call", plain_call, FASTCALL, "The results, or None where the arguments are not like those before."};
     return python.function_new(&method, self, 0);
 }
