@@ -18,12 +18,12 @@ _PYTHON = """np jnp jax DTYPE ZERO HALF ONE TWO sigmoid tail erf work row_work o
 rate gemm run decay add_multiple
 cost cost_and_gradient gradient predict compute run row_products add_at put_at finite_exp MOST LEAST windows
 tanh_beside QUARTER"""
-_C = """slots slot call on_held on_fitting asking held DATA TYPE AXES SIZES KIND FLAGS WHOLE ITEMS
+_C = """slots slot call on_held held DATA
 CUBE largest smallest EXTREME gemm loops small_product block count rest p
 main real product epoch blas relu use_blas floor_div floor_mod clip REAL LARGEST BIGGEST SMALL LARGE
 LARGE_TURNED LARGE_DOTTED FEW_ROWS
 INPUTS UNITS ROWS_SLOT SQUARE ABS EXP LOG SIN COS ERF TANH SQRT POW INFINITY LINE BYTES
-LANES WIDE DEPTH BAND AT BLOCK COPIES LEAST_DOTTED HELD
+LANES WIDE DEPTH BAND AT BLOCK COPIES LEAST_DOTTED
 auto break case char const continue default do double else enum extern float for goto if inline int long
 register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
 squares exp log sin cos tanh fabs sqrt pow erf expf logf sinf cosf tanhf fabsf sqrtf powf erff memset memcpy ADDS

@@ -1,9 +1,9 @@
-"""Plain calls, f(params, X, Y, lam=...) of a network and f(x=..., w=...) of a program, for arrays as of a call before.
+"""Plain calls in Python, f(params, X, Y, lam=...) of a network, for arrays as of a call before.
 
 Where there are few numbers the work takes less time than a few lines of Python, so these lines are printed for the
 function at hand, each name and each array in its place: no loop, no list that could be a variable. What they give is
 None wherever an argument is not what they expect; then it is looked at again by what knows how to say what is wrong.
-Main names: `quick_call`, `quick_program`.
+Main name: `quick_call`. For kernels in C there is `codegen.c.calls`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from symbackprop.codegen.arguments import Array
 
 # What takes the arguments of a call at which nobody has looked, and gives None if they are not like those before.
 Quick = Callable[[Any, Any, Any, Mapping[str, Any]], "tuple[float, dict[str, Array]] | None"]
-
-QuickProgram = Callable[[Mapping[str, Any]], "dict[str, Array] | None"]  # of arguments by name
 
 
 def quick_call(
@@ -42,35 +40,10 @@ def quick_call(
         f"    given = {', '.join(['X', 'Y', *arrays])}",
         *(f"    {line}" for line in lines),
     ]
-    made: Quick = _made(text, known)
-    return made
-
-
-def quick_program(
-    inputs: Sequence[str], hyper: Sequence[str], lines: Sequence[str], known: Mapping[str, object]
-) -> QuickProgram:
-    """The same for arguments by name: all arrays are `variables(inputs)`."""
-    arrays, numbers = variables(inputs), number_names(hyper)
-    text = [
-        "def quick(named):",
-        f"    if len(named) != {len(inputs) + len(hyper)}:",
-        "        return None",
-        "    try:",
-        *(f"        {v} = named[{n!r}]" for v, n in zip((*arrays, *numbers), (*inputs, *hyper), strict=True)),
-        "    except KeyError:",
-        "        return None",
-        *(f"    if type({v}) is not float:\n        return None" for v in numbers),
-        f"    given = {', '.join(arrays)},",
-        *(f"    {line}" for line in lines),
-    ]
-    made: QuickProgram = _made(text, known)
-    return made
-
-
-def _made(text: Sequence[str], known: Mapping[str, object]) -> Any:
-    names = dict(known)
+    names: dict[str, Any] = dict(known)
     exec(compile("\n".join(text) + "\n", "<a plain call by symbackprop>", "exec"), names)
-    return names["quick"]
+    made: Quick = names["quick"]
+    return made
 
 
 def number_names(hyper: Sequence[str]) -> list[str]:

@@ -33,7 +33,6 @@ from symbackprop.codegen.numpy.buffered import print_kept
 from symbackprop.codegen.numpy.helpers import header, helper_text
 from symbackprop.codegen.numpy.line_breaks import wrapped
 from symbackprop.codegen.numpy.plain import print_function
-from symbackprop.codegen.plain_call import QuickProgram
 from symbackprop.codegen.runner import Kept, Run
 from symbackprop.errors import UnsupportedError, nearest
 from symbackprop.expression.build import ONE, Entry, Expr, Tensor, rewrite
@@ -70,7 +69,7 @@ class CompiledProgram:
             and `jax.vmap` apply to it.
         run: the same as it is called here, if it is another function.
         kept: the form that is made ready once for arrays of certain shapes, if there is one.
-        quick: what takes arguments by name, and gives None where they are not like those of the call before.
+        quick: what takes arguments by name, and gives None where they are not like those of a call before.
         backend: the one that runs: "numpy" where C was asked for and cannot be had.
 
     Shapes:
@@ -84,7 +83,7 @@ class CompiledProgram:
     backend: str = "numpy"
     run: Callable[..., Any] | None = None
     kept: Run | None = None
-    quick: QuickProgram | None = None
+    quick: Callable[[Mapping[str, Any]], dict[str, Array] | None] | None = None
 
     def __repr__(self) -> str:
         names = ", ".join(t.name for t in self.program.inputs), ", ".join(t.name for t in self.program.outputs)
@@ -115,13 +114,13 @@ class CompiledProgram:
         Raises:
             DataError: an array or hyper-parameter is missing, unknown or does not fit.
         """
-        if "out" in given and all(t.name != "out" for t in self.program.inputs):
-            return self._into(given.pop("out"), given)
         quick = self.quick
         if quick is not None:
             found = quick(given)
             if found is not None:
                 return found
+        if "out" in given and all(t.name != "out" for t in self.program.inputs):
+            return self._into(given.pop("out"), given)
         shapes, arrays, numbers = self.signature.bind(given)
         kept = self.kept
         return self._computed(shapes, arrays, numbers, {}) if kept is None else kept(shapes, arrays, numbers, {})

@@ -44,19 +44,17 @@ def _begins_with_address() -> bool:
 
 
 # The last field of an object's head is its type. Behind the head of an array lie where its numbers are, how many axes,
-# their sizes, strides, what owns the numbers, the numbers' type, and flags; behind that of a tuple its items.
+# their sizes, strides, what owns the numbers, the numbers' type, and flags.
 _HEAD = object.__basicsize__
-FIELDS = {"TYPE": _HEAD - 8, "AXES": _HEAD + 8, "SIZES": _HEAD + 16, "KIND": _HEAD + 40, "FLAGS": _HEAD + 48}
-FIELDS |= {"WHOLE": 0x0101, "ITEMS": tuple.__basicsize__}  # C-contiguous and aligned; of a tuple
+FIELDS = {"TYPE": _HEAD - 8, "DATA": _HEAD, "AXES": _HEAD + 8, "SIZES": _HEAD + 16}
+FIELDS |= {"KIND": _HEAD + 40, "FLAGS": _HEAD + 48, "WHOLE": 0x0101}  # the last: C-contiguous and aligned
 
 
 def has_fields() -> bool:
     """True if arrays have these fields, as NumPy's binary interface says; arrays of several kinds are looked at."""
     if WHERE is not id or np.ndarray.__basicsize__ < FIELDS["FLAGS"] + 4:
         return False
-    pair = (object(), object())
-    items = (ctypes.c_void_p * 2).from_address(id(pair) + FIELDS["ITEMS"])
-    if tuple.__itemsize__ != 8 or [*items] != [*map(id, pair)]:
+    if not ctypes.sizeof(ctypes.c_void_p) == ctypes.sizeof(ctypes.c_long) == 8:
         return False
     grown = np.empty((2, 3, 4), np.float32)
     odd = np.empty(33, np.uint8)[1:].view(np.float64)

@@ -7,29 +7,27 @@ from __future__ import annotations
 
 import ctypes
 import signal
-import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.linalg import cython_blas
 
 from symbackprop.codegen.arguments import Array, size_value
-from symbackprop.codegen.c.arrays import WHERE, aligned, has_fields
+from symbackprop.codegen.c.arrays import WHERE, aligned
 from symbackprop.codegen.c.build import build
+from symbackprop.codegen.c.calls import Idle, Ready, kernel_of, plain_call, ready_for
 from symbackprop.codegen.c.prelude import epoch, head
 from symbackprop.codegen.c.printer import CKernel, print_kernel
 from symbackprop.codegen.choice import c_block_rows
 from symbackprop.codegen.flat_parameters import FlatLayout
 from symbackprop.codegen.lowering.form import Form, soon
 from symbackprop.codegen.numpy.plain import names_of
-from symbackprop.codegen.plain_call import Quick, number_names, quick_call
-from symbackprop.codegen.results import Results, is_kept
-from symbackprop.codegen.runner import drop_oldest
+from symbackprop.codegen.runner import WORKSPACES
 from symbackprop.errors import UnsupportedError
 
 KERNELS = ("cost_and_gradient", "gradient", "cost")
@@ -71,12 +69,9 @@ class CNetwork:
         self.source = "\n".join(parts)
         library = build(self.source)
         use_blas(library, single)
-        library.on_held.restype = ctypes.c_double
-        library.on_held.argtypes = [ctypes.c_void_p]
-        library.on_fitting.restype, library.on_fitting.argtypes = ctypes.c_double, [ctypes.c_void_p] * 3
-        self.runners = {n: CRunner(getattr(library, n), library, k, layout) for n, k in kernels.items()}
-        self.plain_call = self.runners["cost_and_gradient"].plain_call() if has_fields() else None
-        self._step = CRunner(library.cost_and_step, library, step, layout, in_blocks=False)
+        self.runners = {n: CRunner(n, library, k, layout) for n, k in kernels.items()}
+        self.plain_call = self.runners["cost_and_gradient"].plain_call()
+        self._step = CRunner("cost_and_step", library, step, layout, in_blocks=False)
         self._epoch = library.epoch
         self._epoch.restype = ctypes.c_double
         self.layout = layout
@@ -135,135 +130,42 @@ def _stopped_by_ctrl_c(stop: ctypes.c_int) -> Iterator[None]:
         before(*caught[0])
 
 
-class Call(ctypes.Structure):
-    """What C is told at each call: a kernel, its slots, and where it is said what goes into them."""
-
-    _fields_ = (
-        ("kernel", ctypes.c_void_p), ("slots", ctypes.c_void_p), ("held", ctypes.c_void_p),
-        ("arrays", ctypes.c_long), ("count", ctypes.c_long), ("numbers", ctypes.c_long),
-    )  # fmt: skip
-
-
-class Asking(ctypes.Structure):
-    """A call for arrays at which C looks itself.
-
-    Args:
-        kinds: of each of the first arrays, the inputs, the type of its numbers.
-        shapes: how many axes it has and their sizes.
-        unfit: whether one of them did not fit, at the last call.
-    """
-
-    _fields_ = (
-        ("call", Call), ("type", ctypes.c_void_p), ("kinds", ctypes.c_void_p), ("shapes", ctypes.c_void_p),
-        ("inputs", ctypes.c_long), ("unfit", ctypes.c_long),
-    )  # fmt: skip
-
-
-def asking_for(call: Call, arrays: Sequence[Array], kinds: Sequence[np.dtype[Any]]) -> tuple[Asking, Any]:
-    """What C is asked for arrays like these, and what must live as long as it does."""
-    said = [n for a in arrays for n in (a.ndim, *a.shape)]
-    shapes, types = (ctypes.c_long * len(said))(*said), (ctypes.c_void_p * len(kinds))(*map(id, kinds))
-    asking = Asking(call, id(np.ndarray), ctypes.addressof(types), ctypes.addressof(shapes), len(arrays))
-    return asking, (shapes, types, kinds)
-
-
-class _Ready(NamedTuple):
-    """A call for a certain number of rows; `held` is where it is said for which arrays and with which numbers.
-
-    Its address is that of an `Asking`, which begins with the `Call`.
-    """
-
-    held: bytearray
-    pack: Callable[..., None]
-    pack_numbers: Callable[..., None]
-    numbers: list[float]
-    call: int
-    asking: Asking
-    results: Results
-    kept: list[Any]
-
-
 class CRunner:
     """One kernel, called like a printed NumPy function, with the workspaces of recent batch sizes."""
 
     def __init__(
-        self, function: Any, library: Any, kernel: CKernel, layout: FlatLayout, in_blocks: bool = True
+        self, name: str, library: ctypes.CDLL, kernel: CKernel, layout: FlatLayout, in_blocks: bool = True
     ) -> None:
-        self.function, self.kernel, self.layout, self.in_blocks = function, kernel, layout, in_blocks
-        function.restype = ctypes.c_double
-        function.argtypes = [ctypes.c_void_p]
-        self.on_held, self.on_fitting = library.on_held, library.on_fitting
-        self.kernel_address = ctypes.cast(function, ctypes.c_void_p).value
-        self.idle: dict[int, _Ready] = {}
+        self.kernel, self.layout, self.in_blocks = kernel, layout, in_blocks
+        self.function = getattr(library, name)
+        self.function.restype, self.function.argtypes = ctypes.c_double, [ctypes.c_void_p]
+        self.found = kernel_of(library, name)
+        self.idle = Idle(WORKSPACES)
 
     def __call__(self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array]) -> float:
         """Run on these arrays."""
         rows = len(arrays[0])
-        ready = self.idle.pop(rows, None) or self._prepared(arrays, numbers, out, rows)
+        ready = self.idle.taken(rows) or self._prepared(arrays, numbers, out, rows)
         ready.pack(ready.held, 0, *map(WHERE, arrays), *map(WHERE, out), *numbers)
-        ready.numbers[:] = numbers
-        cost: float = self.on_held(ready.call)
-        self.idle[rows] = ready
-        drop_oldest(self.idle)
+        cost = ready.call()
+        self.idle.keep(ready)
         return cost
 
-    def plain_call(self) -> Quick:
-        """A function of arguments at which nobody has looked: the cost, and the gradients by name.
-
-        It gives None, and does nothing, if they are not like those of a call of the runner. It does no more than it
-        must, since the work of a small network takes less time than the lines here.
+    def plain_call(self) -> Callable[..., Any] | None:
+        """A function of the parameters, X, Y and the numbers at which nobody has looked: the cost, and the gradients by
+        name. It gives None, and does nothing, if they are not like those of a call of the runner.
         """
         layout = self.layout
-        numbers = number_names(layout.hyper)
-        made = [f"g{k}" for k in range(len(layout.named_shapes))]
-        pairs = zip(layout.named_shapes, made, strict=True)
-        place = 8 * (2 + 2 * len(made))  # of the numbers, behind all arrays
-        large = any(is_kept(shape, layout.dtype) for _, shape in layout.named_shapes)
-        lines = [
-            "if type(X) is not Array or not X.ndim:",
-            "    return None",
-            "rows = len(X)",
-            "ready = idle.pop(rows, None)",
-            "if ready is None:",
-            "    return None",
-        ]
-        if numbers:
-            lines += [
-                f"if ready.numbers != [{', '.join(numbers)}]:",
-                f"    ready.pack_numbers(ready.held, {place}, {', '.join(numbers)})",
-                f"    ready.numbers[:] = [{', '.join(numbers)}]",
-            ]
-        if large:
-            lines.append(f"out = {', '.join(made)}, = ready.results.arrays(())")
-            lines.append("out = (*out,)")
-        else:
-            lines += [f"{g} = empty({shape}, DTYPE)" for (_, shape), g in zip(layout.named_shapes, made, strict=True)]
-            lines.append(f"out = {', '.join(made)},")
-        lines += [
-            "cost = on_fitting(ready.call, id(given), id(out))",
-            "idle[rows] = ready",
-            "if cost != cost and ready.asking.unfit:",
-            "    return None",
-            f"return cost, {{{', '.join(f'{name!r}: {g}' for (name, _), g in pairs)}}}",
-        ]
-        known = {"Array": np.ndarray, "idle": self.idle, "on_fitting": self.on_fitting, "empty": np.empty}
-        return quick_call(layout.names, layout.hyper, lines, {**known, "DTYPE": layout.dtype})
+        parameters = [(name, layout.dtype) for name in layout.names]
+        return plain_call(self.idle, [layout.dtype] * 2, parameters, layout.hyper, parameters, cost=True)
 
-    def _prepared(self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], rows: int) -> _Ready:
+    def _prepared(self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], rows: int) -> Ready:
         slots, kept = self.slots(arrays, numbers, out, rows)
-        count = len(arrays) + len(out)
-        held = bytearray(8 * (count + len(numbers)))
-        view = (ctypes.c_char * len(held)).from_buffer(held)
-        call = Call(
-            self.kernel_address, ctypes.addressof(slots), ctypes.addressof(view), count, len(slots), len(numbers)
-        )
-        asking, said = asking_for(call, arrays, [self.layout.dtype] * len(arrays))
-        pack = struct.Struct(f"={count}q{len(numbers)}d").pack_into
-        held_on: list[Any] = [*kept[count:], slots, view, said]
-        pack_numbers = struct.Struct(f"={len(numbers)}d").pack_into
-        results = Results([(name, shape, self.layout.dtype) for name, shape in self.layout.named_shapes])
-        unknown = [np.nan] * len(numbers)
-        return _Ready(held, pack, pack_numbers, unknown, ctypes.addressof(asking), asking, results, held_on)
+        names = self.layout.names if out else []
+        outputs = [(name, a.shape, self.layout.dtype) for name, a in zip(names, out, strict=True)]
+        where, work = (ctypes.addressof(slots), len(slots) - len(numbers)), kept[len(arrays) + len(out) :]
+        anything, anywhere = [np.nan] * len(numbers), [0] * len(arrays)
+        return ready_for(rows, self.found, where, arrays, outputs, anything, anywhere, (slots, work))
 
     def slots(
         self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], rows: int

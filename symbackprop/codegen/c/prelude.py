@@ -8,7 +8,7 @@ value itself stands after the colon.
 
 from __future__ import annotations
 
-from symbackprop.codegen.c.arrays import DATA, FIELDS
+from symbackprop.codegen.c.arrays import DATA
 from symbackprop.codegen.c.products import products
 from symbackprop.codegen.choice import C_FEW_ROWS, C_LARGE_DOTTED, C_SINGLE_BY_TILES, C_TINY_PRODUCT, choices
 
@@ -22,35 +22,13 @@ typedef void gemm(char *, char *, int *, int *, int *, real *, real *, int *, re
 static gemm *blas;
 void use_blas(gemm *pointer) { blas = pointer; }
 
-// A kernel for arrays as Python holds them: the first slots say where, the last are numbers.
-typedef struct { double (*kernel)(const slot *); slot *slots; const slot *held; long arrays, count, numbers; } call;
+// A kernel for arrays as Python holds them; the slots of its numbers begin at a place.
+typedef struct { double (*kernel)(const slot *); slot *slots; const slot *held; long arrays, place, numbers; } call;
 double on_held(const call *c) {
     const slot *held = c->held;
     for (long k = 0; k < c->arrays; k++) c->slots[k].p = DATA;
-    for (long k = 0; k < c->numbers; k++) c->slots[c->count - c->numbers + k] = held[c->arrays + k];
+    for (long k = 0; k < c->numbers; k++) c->slots[c->place + k] = held[c->arrays + k];
     return c->kernel(c->slots);
-}
-
-// The same for a tuple of arrays at which nobody has looked, and one of new arrays: each of the first must be what the
-// kernel takes, by the fields that NumPy's binary interface says an array has; else nothing is done.
-typedef struct { call call; const void *type, *const *kinds; const long *shapes; long inputs, unfit; } asking;
-double on_fitting(asking *a, const char *given, const char *made) {
-    const long *wanted = a->shapes;
-    slot *held = (slot *)a->call.held;
-    const slot *first = (const slot *)(given + ITEMS), *second = (const slot *)(made + ITEMS);
-    a->unfit = 1;
-    for (long k = 0; k < a->inputs; k++) {
-        const char *object = (const char *)first[k].p;
-        if (*(void **)(object + TYPE) != a->type || *(void **)(object + KIND) != a->kinds[k]) return NAN;
-        const int axes = *(int *)(object + AXES);
-        if (axes != *wanted++ || (~*(int *)(object + FLAGS) & WHOLE)) return NAN;
-        const long *sizes = *(long **)(object + SIZES);
-        for (int d = 0; d < axes; d++) if (sizes[d] != *wanted++) return NAN;
-        held[k] = first[k];
-    }
-    for (long k = a->inputs; k < a->call.arrays; k++) held[k] = second[k - a->inputs];
-    a->unfit = 0;
-    return on_held(&a->call);
 }
 
 // Not known to the compiler, which would make x * (a < b) a choice between x and 0, and lose a NaN in x.
@@ -203,7 +181,6 @@ def head(single: bool, sizes: dict[str, int]) -> str:
         f"#define LARGE_DOTTED {C_LARGE_DOTTED}",
         f"#define FEW_ROWS {C_FEW_ROWS}",
         f"#define DATA {DATA}",
-        *(f"#define {name} {place}" for name, place in FIELDS.items()),
         "#define LINE (64 / (long)sizeof(real))",
     ]
     constants = [f"static const long {name} = {value};" for name, value in sizes.items()]
