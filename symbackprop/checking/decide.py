@@ -18,6 +18,8 @@ from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
+
 from symbackprop.calculus.derivation import Gradient
 from symbackprop.calculus.equality import WRITTEN_OUT
 from symbackprop.calculus.kernel import Kernel
@@ -32,6 +34,7 @@ from symbackprop.checking.diagnosis.search import SYMMETRIC_PART
 from symbackprop.checking.diagnosis.skipped_lines import skipped_lines
 from symbackprop.checking.domains import conditions_of
 from symbackprop.checking.kinks import conventions, conventions_elsewhere, oriented
+from symbackprop.checking.lookalikes import Places
 from symbackprop.checking.partial_sums import with_inner_sums, with_partial_sums
 from symbackprop.checking.progress import report
 from symbackprop.checking.proof_search import (
@@ -44,7 +47,7 @@ from symbackprop.checking.proof_search import (
     Strategy,
     search_proof,
 )
-from symbackprop.checking.question import Question
+from symbackprop.checking.question import Examination, Question
 from symbackprop.checking.refute import (
     AT_A_GLANCE,
     Stage,
@@ -68,6 +71,7 @@ from symbackprop.errors import (
     SymbackpropError,
     UnsupportedError,
 )
+from symbackprop.evaluation.number_types import FLOAT
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import (
     ZERO,
@@ -200,15 +204,37 @@ class ProofGoal:
 
         One point costs so much there that it must be chosen.
         """
+        inputs = {claimed: tensor for tensor, claimed in self.question.pairs.values()}
+        for _, places in self._disagreements:
+            self.question.told_entries.update({inputs[t]: place for t, place in places.items()})
+        points = tuple(point for point, _ in self._disagreements[:MOST_SUSPICIOUS])
+        for point in points:
+            if (floats := self._in_floats(point)) is not None:
+                self.question.told_floats[id(point)] = floats
+        return points
+
+    @cached_property
+    def _disagreements(self) -> list[tuple[Point, Places]]:
         if not self.is_long or self.formula is not None:
-            return ()
+            return []
         moving = self.gradient.cotangents
         pairs = {claimed: self.derived[n] for n, (tensor, claimed) in self.question.pairs.items() if tensor in moving}
-        inputs = {claimed: tensor for tensor, claimed in self.question.pairs.values()}
-        found = self.sides.alike.disagreements(pairs.items())
-        for _, places in found:
-            self.question.told_entries.update({inputs[t]: place for t, place in places.items()})
-        return tuple(point for point, _ in found[:MOST_SUSPICIOUS])
+        return self.sides.alike.disagreements(pairs.items())
+
+    @property
+    def seen_wrong(self) -> frozenset[str]:
+        """The gradients of a whole model that floating point shows to be wrong."""
+        shown = {t for _, places in self._disagreements for t in places}
+        return frozenset(n for n, (_, claimed) in self.question.pairs.items() if claimed in shown)
+
+    def _in_floats(self, point: Point) -> Examination | None:
+        """Both sides in floating point at a point at which they have been compared; None where some have no numbers."""
+        values = self.sides.alike.values_at(point)
+        pairs = {n: (claimed, self.derived[n]) for n, (_, claimed) in self.question.pairs.items()}
+        if any(t not in values for pair in pairs.values() for t in pair):
+            return None
+        claimed, derived = ({n: dict(np.ndenumerate(values[pair[k]])) for n, pair in pairs.items()} for k in range(2))
+        return Examination(point, FLOAT, claimed, derived, {})
 
     @property
     def seen_alike(self) -> bool:
@@ -597,7 +623,12 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
     if len(goal.names) > 1:
         certain |= {
             *wrong_gradients(
-                goal.question, budget_seconds=seconds, stage="first look", at=goal.suspicious, most=AT_A_GLANCE
+                goal.question,
+                budget_seconds=seconds,
+                stage="first look",
+                at=goal.suspicious,
+                most=AT_A_GLANCE,
+                enough=goal.seen_wrong,
             )
         }
     doubtful = [n for n in goal.names if n not in certain]

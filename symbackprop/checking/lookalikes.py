@@ -161,8 +161,7 @@ class Lookalikes:
         outputs = question.forward.outputs
         read = {t for e in equations for t in mentioned(e.value)}
         results = (*outputs, *(e.tensor for e in equations if e.tensor not in read))
-        for point in _points(question, steps) if equations else ():
-            vectors = _numbers_at(point, equations)
+        for point, vectors in _numbers(_points(question, steps) if equations else (), equations):
             if vectors is None or not _finite(vectors, results):  # layer upon layer, numbers run out of range
                 nearer = small(point, question)
                 others = _numbers_at(nearer, equations)
@@ -332,9 +331,11 @@ class Lookalikes:
         every = list(tensors)
         return sum(all(t in values and np.isfinite(values[t]).all() for t in every) for _, values in self._at)
 
-    def disagreements(
-        self, pairs: Iterable[tuple[Tensor, Tensor]]
-    ) -> list[tuple[Point, dict[Tensor, tuple[int, ...]]]]:
+    def values_at(self, point: Point) -> Values:
+        """The numbers at one of the points; none at others."""
+        return next((values for place, values in self._at if place is point), {})
+
+    def disagreements(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> list[tuple[Point, Places]]:
         """Points at which tensors that should be equal plainly differ: the first of each, and where they differ most.
 
         Each point comes with what differs there and at none before it, the point at which most do first.
@@ -456,6 +457,26 @@ class Lookalikes:
             root = _simple([p for p, _ in told], [r * r for _, r in told], 2)
             found = root if root is None or told[0][1] > 0 else negate(root)
         return found
+
+
+def _numbers(points: Iterable[Point], equations: tuple[Equation, ...]) -> Iterator[tuple[Point, Vectors | None]]:
+    """The numbers of all tensors at each point; at points of the same sizes, which follow each other, at once."""
+    for _, group in itertools.groupby(points, key=lambda p: p.sizes):
+        several = [*group]
+        every = _numbers_side_by_side(several, equations) if len(several) > 1 else None
+        for k, point in enumerate(several):
+            yield point, _numbers_at(point, equations) if every is None else every.only(k)
+
+
+def _numbers_side_by_side(points: list[Point], equations: Iterable[Equation]) -> Vectors | None:
+    """The numbers at several points, as trials; None where there are none at all of them at once."""
+    try:
+        vectors = Vectors.of_all(points, beyond=0.0)
+        with np.errstate(all="ignore"):
+            vectors.run(equations)
+    except FAILURES:
+        return None
+    return vectors
 
 
 def _numbers_at(point: Point, equations: Iterable[Equation]) -> Vectors | None:

@@ -64,6 +64,8 @@ class Question:
         told_lemmas: how lemmas of composed proofs were proved.
         told_points: what was seen at points to which several searches come back, each with the point that the key names
             by its identity; beside it the precision and the pairs.
+        told_floats: both sides in floating point at points at which they were compared as arrays, by the identity of
+            the point.
     """
 
     forward: Program
@@ -77,6 +79,7 @@ class Question:
     told_points: dict[tuple[int, int, tuple[str, ...]], tuple[Point, Examination | None]] = field(
         default_factory=dict, repr=False, compare=False
     )
+    told_floats: dict[int, Examination] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.upstream and len(self.upstream) != len(self.forward.outputs):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -37,6 +37,7 @@ PRECISIONS = (128, 256, 1024)
 PLAIN = 1e-6  # a relative disagreement that is no rounding of floating point
 CLEAR = 1e-3  # a relative disagreement that anyone sees in floating point; a smaller one is improved on for a while
 DEEP = 1000  # equations of a backward pass: along them enclosures widen so far that only the highest precision is left
+A_BLOCK, BITS_OF_A_BLOCK = 128, 64  # equations, and by how much the enclosures of a transformer widen along them
 LARGE = 300  # equations: where the lowest precision is not enough, the next one seldom is
 SCALE_OF_DEEP = 0.25  # with digits, and where large weights make it chaotic not even that
 HOPELESS = 100  # so many points in a row at which nothing could be compared: there is no use in more
@@ -92,8 +93,7 @@ class Search:
         return told[key][1]
 
     def _examined(self, point: Point, bits: int) -> Examination | None:
-        large = len(self.question.claimed.equations) > LARGE
-        for precision in (b for b in PRECISIONS if b >= bits and not (large and b == PRECISIONS[1])):
+        for precision in precisions(len(self.question.claimed.equations), bits):
             try:
                 found = self._examiner(point, ball(precision)).examine(point)
             except UNUSABLE:
@@ -125,7 +125,7 @@ class Search:
         A point at which some slope is 0/0 refutes, but convinces nobody.
         """
         try:
-            plain = self._examiner(point, FLOAT).examine(point)
+            plain = self.question.told_floats.get(id(point)) or self._examiner(point, FLOAT).examine(point)
         except UNUSABLE:
             return None
         every = (v for side in (plain.claimed, plain.correct) for array in side.values() for v in array.values())
@@ -144,7 +144,8 @@ class Search:
 
     def _first_look(self, choices: list[Sizes]) -> Iterator[tuple[Point, int]]:
         """Random points at every choice of sizes, by turns."""
-        yield self.sampler.point(choices[0]), PRECISIONS[-1]
+        large = len(self.question.claimed.equations) > LARGE
+        yield self.sampler.point(choices[0]), PRECISIONS[0 if large else -1]
         for sizes in (*choices, *choices, *choices[:1] * 3):
             yield self.sampler.point(sizes), PRECISIONS[0]
 
@@ -173,6 +174,22 @@ class Search:
 
     def _sizes(self, choices: list[Sizes]) -> Sizes:
         return choices[0] if self.rng.random() < 0.4 else self.rng.choice(choices)
+
+
+def precisions(lines: int, least: int) -> list[int]:
+    """The precisions to try, the lowest that may be enough first: along the lines of a program enclosures widen.
+
+    Args:
+        lines: of the claim.
+        least: the lowest that is asked for.
+
+    Example:
+        >>> precisions(20, 128), precisions(500, 128)
+        ([128, 256, 1024], [384, 1024])
+    """
+    widened = (lines + A_BLOCK // 2) // A_BLOCK * BITS_OF_A_BLOCK
+    first = max(least, min(PRECISIONS[0] + widened, PRECISIONS[-1]))
+    return [first, *(b for b in PRECISIONS if b > first and not (lines > LARGE and b == PRECISIONS[1]))]
 
 
 def _shown(found: Examination, floats: Examination, name: str, where: tuple[int, ...]) -> bool:
@@ -386,19 +403,24 @@ def wrong_gradients(
     stage: Stage = "all",
     at: Sequence[Point] = (),
     most: int | None = None,
+    enough: Collection[str] = (),
 ) -> list[str]:
     """The names of the pairs that are certainly wrong, in their order.
 
     Args:
         names: the pairs in doubt; all by default. Leave out those that are proved: a right pair costs the whole budget.
         stage, at, most: as `refute` has them.
+        enough: with these no others are sought: floating point has shown them, and others nowhere. Those that it does
+            not show at all are asked about where no proof of them is found.
     """
     left = list(question.pairs if names is None else names)
-    order, wrong = list(left), set()
+    order, wrong = list(left), set[str]()
     search, looked = Search(question.only(left), budget_seconds, seed), 0
     for point, bits in search.points(stage, at):
         expected = any(point is p for p in at)
         if not left or looked == most or (search.late() and not expected):
+            break
+        if enough and wrong.issuperset(enough):
             break
         found = search.examined_once(point, bits) if expected else search.examine(point, bits)
         if found is not None:

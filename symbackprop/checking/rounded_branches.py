@@ -7,10 +7,15 @@ what is claimed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
+from symbackprop.errors import SymbackpropError
+from symbackprop.evaluation.arrays import Vectors
 from symbackprop.evaluation.compile import OutOfRangeError
 from symbackprop.evaluation.exact import Evaluator, array_of
 from symbackprop.evaluation.number_types import FLOAT, Missing, TooCloseError, Value, ball
@@ -36,6 +41,7 @@ from symbackprop.expression.program import Equation, Program
 from symbackprop.rendering.text import to_text
 
 BITS = 1024  # tanh(300) is told from 1
+NEARLY = 2.0**-40  # relative: many times what rounding makes of it
 _Sides = tuple[Tensor, Tensor]
 
 
@@ -53,6 +59,7 @@ class RoundedBranches:
                 equations += [Equation(t, indices, v) for t, v in zip(sides, (node.left, node.right), strict=True)]
                 self.sides[node] = sides[0], sides[1]
         self.program = replace(program, equations=tuple(equations))
+        self._apart: list[Point] = []
         self._needed = _read_by(self.program, (t for sides in self.sides.values() for t in sides))
 
     @cached_property
@@ -63,8 +70,30 @@ class RoundedBranches:
     def _balls(self) -> Evaluator:
         return Evaluator(self.program, ball(BITS))
 
+    def expect(self, points: Sequence[Point]) -> None:
+        """Find those of some points of the same sizes at which nothing that is compared is nearly the same.
+
+        Arrays tell that at all of them at once, and the referee is not asked there. What two ways to add the same
+        numbers leave of them is nearly the same, too: it is small beside the terms, or beside the inputs.
+        """
+        if not self.sides:
+            return
+        near = np.zeros(len(points), dtype=bool)
+        try:
+            with np.errstate(all="ignore"):
+                every = Vectors.of_all(points)
+                every.run(e for e in self.program.equations if e.tensor in self._needed)
+                faint = NEARLY * np.array([_largest(p) for p in points])
+                for node in self.sides:
+                    near |= _nearly_the_same(every, node, faint)
+        except (SymbackpropError, ArithmeticError, LookupError, ValueError):
+            return
+        self._apart = [p for p, close in zip(points, near, strict=True) if not close]
+
     def at(self, point: Point) -> str:
         """A comparison whose sides are different numbers and the same float64 at a point; "" if there is none."""
+        if any(point is p for p in self._apart):
+            return ""
         ties = [key for key, sides in self._values(self._floats, point) if _same(*sides)] if self.sides else []
         if ties:
             for key, sides in self._values(self._balls, point):
@@ -87,6 +116,29 @@ class RoundedBranches:
             for node, (left, right) in self.sides.items():
                 for place, value in arrays[left].items():
                     yield (node, place), (value, arrays[right][place])
+
+
+def _largest(point: Point) -> float:
+    """The largest of the inputs at a point, and 1 at least."""
+    return max([1.0, *(float(np.max(np.abs(a), initial=0.0)) for a in point.inputs.values())])
+
+
+def _nearly_the_same(every: Vectors, node: Compare, faint: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """For each point, whether both sides of a comparison nearly are the same number somewhere, or no numbers.
+
+    Args:
+        faint: what counts as nothing at each point.
+    """
+    places = tuple(free_indices(node))
+    terms = [t for s in (node.left, node.right) if isinstance(s, Add) for t in s.terms]
+    left, right, *others = (
+        np.asarray(every.over(e, places), dtype=np.float64) for e in (node.left, node.right, *terms)
+    )
+    allowed = faint.reshape((-1, *(1 for _ in places)))
+    for side in (left, right, *others):
+        allowed = np.maximum(allowed, NEARLY * np.abs(side))
+    apart = np.abs(left - right) > allowed  # nan is apart from nothing
+    return np.logical_not(apart.reshape((len(faint), -1)).all(axis=1))
 
 
 def _same(left: Value, right: Value) -> bool:

@@ -286,6 +286,8 @@ def _extremes(pair: _Pair, sampler: Sampler, sizes: Sizes) -> str:
     tensors, branches = sampler.real_inputs, [RoundedBranches(p) for p in pair.programs]
     sides = sides[: max(8, EXTREME_ENTRIES // sampler.entries(sizes))]
     points = [sampler.moved(sampler.point(sizes), dict.fromkeys(tensors, region)) for region in sides]
+    for asked in () if any(map(_counts, pair.programs)) else branches:
+        asked.expect(points)
     for region, point, needed in zip(sides, points, _side_by_side(pair, points), strict=True):
         if _compare(pair, point, extreme=True, needed=needed):
             told = next(filter(None, (b.at(point) for b in branches)), "")
@@ -463,17 +465,12 @@ def _side_by_side(pair: _Pair, points: Sequence[Point]) -> list[Mapping[Tensor, 
     The points have the same sizes.
     """
     nothing: list[Mapping[Tensor, Floats]] = [{} for _ in points]
-    first = points[0]
-    if any(p.parameters != first.parameters or p.functions != first.functions for p in points):
-        return nothing
     if any(map(_counts, pair.programs)):
         return nothing
     try:
         with quietly():
-            vectors = Vectors(first)
-            vectors.run(pair.equations)
-            several = {t: np.stack([p.inputs[t] for p in points]) for t in first.inputs}
-            every = vectors.changed(several, pair.equations, True)
+            every = Vectors.of_all(points)
+            every.run(pair.equations)
     except (SymbackpropError, ArithmeticError, IndexError):
         return nothing
     outputs = {t: np.asarray(every.arrays[t], dtype=np.float64) for p in pair.programs for t in p.outputs}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -91,8 +91,33 @@ class Vectors:
         self._parent: Vectors | None = None
         self._touched: frozenset[Tensor] = frozenset()
         self._memo: dict[Expr, tuple[Numbers, Axes]] = {}
-        self._order: dict[Index, int] = {TRIAL: -1}
+        self._lengths: dict[Index, int] = {}
         self._of_steps: dict[tuple[Expr, tuple[tuple[Index, int], ...]], Expr] = {}
+
+    @classmethod
+    def of_all(cls, points: Sequence[Point], beyond: float = np.nan, *, guarded: bool = False) -> Vectors:
+        """Several points side by side, as trials: what they have in common is worked out once for all of them.
+
+        Raises:
+            UnsupportedError: they differ in more than their inputs.
+        """
+        first = points[0]
+        if any(
+            (p.sizes, p.parameters, p.functions) != (first.sizes, first.parameters, first.functions) for p in points
+        ):
+            raise UnsupportedError("points of different sizes or functions have no values side by side")
+        found = cls(first, beyond, guarded=guarded)
+        found.arrays = {t: np.stack([np.asarray(p.inputs[t]) for p in points]) for t in first.inputs}
+        found.trials = set(found.arrays)
+        return found
+
+    def only(self, trial: int) -> Vectors:
+        """The values of one of the trials."""
+        other = self._child()
+        other._parent = None
+        other.arrays = {t: a[trial] if t in self.trials else a for t, a in self.arrays.items()}
+        other.trials = set()
+        return other
 
     def run(self, equations: Iterable[Equation]) -> None:
         """Give every equation's tensor its value, in order; those that have one keep it.
@@ -221,7 +246,6 @@ class Vectors:
             case Symbol(name, _):
                 return np.asarray(math.pi if name == "pi" else self._symbols[expr]), ()
             case Index():
-                self._order.setdefault(expr, len(self._order))
                 return np.arange(self._length(expr)), (expr,)
             case Entry(tensor, indices):
                 return self._entry(tensor, indices)
@@ -269,7 +293,10 @@ class Vectors:
         raise UnsupportedError(f"no numbers for {type(expr).__name__}")
 
     def _length(self, index: Index) -> int:
-        return int(self.value(index.size)[0])
+        known = self._lengths.get(index)
+        if known is None:
+            known = self._lengths[index] = int(self.value(index.size)[0])
+        return known
 
     def _aligned(self, parts: tuple[Expr, ...]) -> tuple[list[Numbers], Axes]:
         """The arrays over all indices of the parts."""
@@ -277,18 +304,10 @@ class Vectors:
         first = values[0][1]
         if all(axes == first for _, axes in values):
             return [a for a, _ in values], first
-        every: set[Index] = set().union(*(axes for _, axes in values))
-        union = tuple(sorted(every, key=self._order.__getitem__))
-        entries = math.prod(self._length(i) for i in union if i is not TRIAL)
-        if entries > LARGEST:
+        union, spread = _united(tuple([axes for _, axes in values]))
+        if math.prod([self._length(i) for i in union if i is not TRIAL]) > LARGEST:
             raise UnsupportedError("an array would be very large")
-        shaped = []
-        for array, axes in values:
-            if axes != union and axes:
-                lengths = dict(zip(axes, array.shape, strict=True))
-                array = array.reshape([lengths.get(i, 1) for i in union])
-            shaped.append(array)
-        return shaped, union
+        return [a if key is None else a[key] for (a, _), key in zip(values, spread, strict=True)], union
 
     def _multiply(self, factors: tuple[Expr, ...]) -> tuple[Numbers, Axes]:
         parts, axes = self._aligned(factors)
@@ -297,7 +316,8 @@ class Vectors:
         for part, factor in zip(parts, factors, strict=True):
             if not isinstance(factor, Kronecker):
                 product = part if product is None else product * part
-        if self._guarded and product is not None and not np.all(np.isfinite(product)):
+        # a sum of numbers of which one is not finite is not finite, and quicker to see than each of them
+        if self._guarded and product is not None and not math.isfinite(np.add.reduce(product, axis=None)):
             nothing = np.any(np.broadcast_arrays(*(p == 0 for p in parts)), axis=0)
             product = np.where(nothing, 0, product)
         for gate in gates:  # where a delta is 0 the other factors need not exist
@@ -307,16 +327,10 @@ class Vectors:
 
     def _entry(self, tensor: Tensor, indices: tuple[Expr, ...]) -> tuple[Numbers, Axes]:
         array, trials = self.arrays[tensor], tensor in self.trials
-        lead = (TRIAL,) if trials else ()
-        plain = all(isinstance(i, Index) and i.size is s for i, s in zip(indices, tensor.shape, strict=True))
-        if plain and len(set(indices)) == len(indices):
-            for index in indices:
-                self._order.setdefault(index, len(self._order))  # type: ignore[arg-type]
-            axes = (*lead, *indices)
-            union = tuple(sorted(axes, key=self._order.__getitem__))
-            if union != axes:
-                array = array.transpose([axes.index(i) for i in union])
-            return array, union
+        plain = _axes_of_plain(indices, tensor.shape, trials)
+        if plain is not None:
+            axes, order = plain
+            return (array if order is None else array.transpose(order)), axes
         places, axes = self._aligned(indices)
         inside = np.asarray(True)
         clipped = []
@@ -375,6 +389,41 @@ class Vectors:
         if function.name not in self._functions:
             raise UnsupportedError(f"function {function.name} is arbitrary")
         return self._functions[function.name]
+
+
+_ORDER: dict[Index, int] = {TRIAL: -1}  # of axes: as they were first seen
+
+
+def _sorted(axes: Iterable[Index]) -> Axes:
+    for index in axes:
+        _ORDER.setdefault(index, len(_ORDER))
+    return tuple(sorted(axes, key=_ORDER.__getitem__))
+
+
+@cache
+def _united(each: tuple[Axes, ...]) -> tuple[Axes, tuple[Any, ...]]:
+    """All the axes of several arrays, and for each array the key that gives it the axes that it lacks; None for none.
+
+    The same equations are worked out at many points.
+    """
+    union = _sorted({i: None for axes in each for i in axes})
+    keys = (tuple(slice(None) if i in axes else None for i in union) for axes in each)
+    return union, tuple(k if axes and axes != union else None for axes, k in zip(each, keys, strict=True))
+
+
+@cache
+def _axes_of_plain(
+    indices: tuple[Expr, ...], shape: tuple[Expr, ...], trials: bool
+) -> tuple[Axes, tuple[int, ...] | None] | None:
+    """The axes of an entry whose places are indices of its axes, each another one, and how its array is turned for
+    them; None of other entries."""
+    if not all(isinstance(i, Index) and i.size is s for i, s in zip(indices, shape, strict=True)):
+        return None
+    if len(set(indices)) < len(indices):
+        return None
+    axes: Axes = (*((TRIAL,) if trials else ()), *indices)  # type: ignore[arg-type]
+    union = _sorted(axes)
+    return union, None if union == axes else tuple(axes.index(i) for i in union)
 
 
 def _lower_factor(matrices: Numbers) -> Numbers:

@@ -208,9 +208,13 @@ def test_either_side_of_each_constant_and_of_every_magnitude_is_asked(monkeypatc
         lambda constants: seen.append(constants) or [ANY, *(Region(f"beside {c:g}", 1, c) for c in constants)],
     )
     monkeypatch.setattr(
-        module, "RoundedBranches", lambda program: SimpleNamespace(at=lambda point: told if program is NOTHING else "")
+        module,
+        "RoundedBranches",
+        lambda program: SimpleNamespace(
+            at=lambda point: told if program is NOTHING else "", expect=lambda points: expected.append(len(points))
+        ),
     )
-    points = []
+    points, expected = [], []
 
     def compare(pair, point, extreme, needed):
         assert needed == f"at {point[2][X].name}"
@@ -223,6 +227,7 @@ def test_either_side_of_each_constant_and_of_every_magnitude_is_asked(monkeypatc
     answer = module._extremes(pair_of(), sampler_of(), {N: 3})
     assert seen == [[1.0, 3.0, 5.0]], "what is larger than the largest magnitude is left out"
     assert bool(answer) is (asked and bool(told) and not same)
+    assert len(expected) == 2 and expected[0] >= len(points), "both passes know at which points they will be asked"
     if answer:
         assert told in answer and points[-1] in answer and len(points) == 1
     else:

@@ -116,6 +116,38 @@ def test_trials_side_by_side_are_what_each_gives_alone(program):
         np.testing.assert_allclose(row, alone.arrays[last.tensor], rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("beyond, guarded", [(np.nan, False), (0.0, True)])
+def test_points_side_by_side_are_what_each_is_alone(program, beyond, guarded):
+    points = [point(program, seed) for seed in (0, 2, 4)]
+    every = Vectors.of_all(points, beyond, guarded=guarded)
+    every.run(program.equations)
+    for k, at in enumerate(points):
+        alone, found = Vectors(at, beyond, guarded=guarded), every.only(k)
+        alone.run(program.equations)
+        assert alone.arrays.keys() == found.arrays.keys() and not found.trials
+        for tensor, array in alone.arrays.items():
+            np.testing.assert_allclose(found.arrays[tensor], array, rtol=1e-14, atol=0)
+        last = program.equations[-1]  # one point alone can be asked for more, and for what it would be otherwise
+        np.testing.assert_allclose(found.over(last.value, last.indices), alone.arrays[last.tensor], rtol=1e-14, atol=0)
+    with pytest.raises(UnsupportedError):
+        Vectors.of_all([points[0], point(program, 1)])
+
+
+def test_a_product_with_something_infinite_is_guarded_whatever_the_sum_of_it_is():
+    n = Symbol("N", "size")
+    i, x, y, out = Index("i", n), Tensor("x", (n,)), Tensor("y", (n,)), Tensor("out", (n,))
+    line = Equation(out, (i,), multiply(Entry(x, (i,)), Entry(y, (i,))))
+    for own, right in [
+        ([np.inf, -np.inf, 2.0], [0, 0, 2]),
+        ([np.nan, 1.0, 2.0], [0, 0, 2]),
+        ([1e308, 1.0, 2.0], [0, 0, 2]),
+    ]:
+        found = Vectors(Point({n: 3}, {x: np.array(own), y: np.array([0.0, 0.0, 1.0])}), guarded=True)
+        with np.errstate(all="ignore"):
+            found.run([line])
+        np.testing.assert_array_equal(found.arrays[out], right)
+
+
 def test_entries_outside_are_no_number():
     n = Symbol("N", "size")
     i, x, out = Index("i", n), Tensor("x", (n,)), Tensor("out", (n,))

@@ -185,6 +185,7 @@ def _by(
     worth: Callable[[Hashable, Expr], bool] = lambda kind, new: True,
 ) -> Iterator[Edit | None]:
     seen: set[tuple[Expr, ...]] = {tuple(e.value for e in group)}
+    asked: int | None = None  # how many tests the lines have as they are
     scopes = _scopes(group[0].value) if len(group) == 1 else {}
     for source in sources:
         together: dict[Hashable, Table] = {}
@@ -207,9 +208,11 @@ def _by(
                 yield None
                 continue
             edit = _everywhere(group, table)
-            if any(map(_is_place, table)) and _tests(edit.equations) < _tests(group):
-                yield None  # a place that a test asks for is no other one: the test is gone
-                continue
+            if any(map(_is_place, table)):
+                asked = _tests(group) if asked is None else asked
+                if asked and _tests(edit.equations) < asked:
+                    yield None  # a place that a test asks for is no other one: the test is gone
+                    continue
             new = edit if fitting else _refitted(edit, vocabulary)
             values = tuple(e.value for e in new.equations) if new is not None else ()
             if values in seen:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal
 
 from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, Wording, inside_abs, short
@@ -249,6 +250,7 @@ def _thresholds(node: Expr, v: Vocabulary) -> Iterator[Change]:
             yield "otherwise", left_out, node.otherwise
 
 
+@lru_cache(maxsize=1024)  # each visit of a branch asks again
 def _needs_a_test(branch: Expr) -> bool:
     """True if a branch reads at places that may lie outside of an array, so that it has no value everywhere."""
     places = (p for e in entries_once(branch) for p in zip(e.indices, e.tensor.shape, strict=True))

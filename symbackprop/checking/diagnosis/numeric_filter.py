@@ -191,22 +191,49 @@ class Trials:
                 yield _point_of(found, self.case.question, sampler)
 
     def _benches(self, points: Iterator[Point], known: list[Vectors | None]) -> Iterator[Vectors | None]:
-        """Both passes at the points that are left; each is kept."""
-        for point in points:
-            known.append(self._bench(point))
-            yield known[-1]
+        """Both passes at the points that are left; each is kept.
+
+        Mostly the first ones are enough. Where they are not, many more may be needed: these are taken side by side.
+        """
+        while several := [*itertools.islice(points, 1 if len(known) < DRAWN else DRAWN)]:
+            found = [self._bench(several[0])] if len(several) == 1 else self._side_by_side(several)
+            known += found
+            yield from found
+
+    def _side_by_side(self, points: Sequence[Point]) -> list[Vectors | None]:
+        """Both passes at some points, at all those of the same sizes at once."""
+        found: dict[int, Vectors | None] = {}
+        by_sizes: dict[tuple[int, ...], list[int]] = {}
+        for k, point in enumerate(points):
+            by_sizes.setdefault(tuple(point.sizes.values()), []).append(k)
+        for places in by_sizes.values():
+            try:
+                every = Vectors.of_all([points[k] for k in places], beyond=0.0, guarded=True)
+                self._run(every)
+            except FAILURES:
+                found |= {k: self._bench(points[k]) for k in places}
+            else:
+                found |= {k: self._if_finite(every.only(trial)) for trial, k in enumerate(places)}
+        return [found[k] for k in range(len(points))]
 
     def _bench(self, point: Point) -> Vectors | None:
         try:
             bench = Vectors(point, beyond=0.0, guarded=True)
-            for name, tensor in self.case.derived.items():
-                if tensor not in self.case.sides.derived.by_tensor:
-                    shape = bench.arrays[self.case.question.pairs[name][0]].shape
-                    bench.arrays[tensor] = np.zeros(shape)
-            with np.errstate(all="ignore"):
-                bench.run(self.lines)
+            self._run(bench)
         except FAILURES:
             return None
+        return self._if_finite(bench)
+
+    def _run(self, bench: Vectors) -> None:
+        for name, tensor in self.case.derived.items():
+            if tensor not in self.case.sides.derived.by_tensor:
+                other = self.case.question.pairs[name][0]
+                bench.arrays[tensor] = np.zeros(bench.arrays[other].shape)
+                bench.trials |= {tensor} if other in bench.trials else set()
+        with np.errstate(all="ignore"):
+            bench.run(self.lines)
+
+    def _if_finite(self, bench: Vectors) -> Vectors | None:
         goals = [bench.arrays[t] for t in (*self.case.derived.values(), *self.case.traced.gradients.values())]
         return bench if all(np.all(np.isfinite(g)) for g in goals) else None
 

@@ -24,6 +24,7 @@ from symbackprop.expression.program import PART, Program
 from symbackprop.frontends.numpy.traced import Traced
 
 DRAWN, ENOUGH = 12, 6  # points, and how many of them must have numbers
+BOTH = 2  # answers
 _OPPOSITE = {"<": ">=", "<=": ">"}
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
@@ -121,10 +122,13 @@ def _answers(comparisons: list[Compare], traced: Traced, question: Question) -> 
     seen = 0
     with np.errstate(all="ignore"):
         for k in range(DRAWN if choices else 0):
+            open = {c: answers for c, answers in found.items() if len(answers) < BOTH}
+            if not open:  # nor is any of them rare
+                return {}
             bench = Vectors(sampler.point(choices[k % len(choices)]), beyond=0.0, guarded=True)
             try:
                 bench.run(lines)
-                for condition, answers in found.items():
+                for condition, answers in open.items():
                     places = tuple(sorted(free_indices(condition), key=lambda i: i.uid))
                     answers |= {bool(v) for v in np.unique(bench.over(condition, places) != 0)}
             except FAILURES:

@@ -153,9 +153,9 @@ class Buffer:
         self.line, self.ran, self.result_of = user_line(), None, None
         if self.line is not None:
             session = current()
-            self.ran = ran = Ran(
-                self.line, idle=lambda: self.ran is ran and self._is_idle(session), calls=session.calls()
-            )
+            # asked by whoever reads the trace once it has ended, and as often as he likes
+            idle = functools.cache(lambda: self.ran is ran and self._is_idle(session))
+            self.ran = ran = Ran(self.line, idle=idle, calls=session.calls())
             session.ran.append(ran)
 
     def _is_idle(self, session: Session) -> bool:
