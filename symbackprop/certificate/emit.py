@@ -549,7 +549,8 @@ class Emission:
         for e in self.derived.equations:
             alike.add(e.tensor)
         for e in self.lines:
-            seen = [s for s in alike.of(e.tensor) if not s.blind and s.factor is ONE] or alike.of(e.tensor)
+            every = [s for s in alike.of(e.tensor) if not s.groups]
+            seen = [s for s in every if not s.blind and s.factor is ONE] or every
             if seen and not seen[-1].blind and e.tensor.kind == "real":
                 found.append(Lemma(Equation(e.tensor, e.indices, seen[-1].at(e.indices)), ()))
             alike.add(e.tensor)

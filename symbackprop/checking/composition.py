@@ -343,7 +343,7 @@ class Composition:
             self._alike.add(tensor)
         for likeness in self._alike.of_difference(derived, claimed.tensor):
             other = likeness.other
-            if likeness.part is not None:
+            if likeness.part is not None or likeness.groups:
                 continue
             entry = Entry(other, tuple(claimed.indices[k] for k in likeness.order))
             theirs = other in self._aliens and self._order[other] < self._order[claimed.tensor]

@@ -32,6 +32,7 @@ from symbackprop.expression.build import (
     Multiply,
     Number,
     Quotient,
+    Remainder,
     Symbol,
     Tensor,
     add,
@@ -57,11 +58,45 @@ SAME = 10 * TOLERANCE  # relative: of sums
 SCALE = 0.5  # of inputs: functions that level off, stacked, leave no digits where numbers are large
 POINTS = 6
 STEPS = 5  # of a recurrence that walks in tiles, at one point
+MOST_RESHAPED = 6  # ways in which the axes of one tensor fall into others
 MOST_PARTS = 8  # of an axis: the gates of a cell, the queries, keys and values of a layer
 LARGEST_FACTOR, MOST_SYMBOLS = 64, 3  # of a constant factor: numerator and denominator, and symbols in it
 FAILURES = (SymbackpropError, ArithmeticError, LookupError, ValueError)
 Values = Mapping[Tensor, NDArray[Any]]
 Places = dict[Tensor, tuple[int, ...]]  # an entry of each
+
+
+@dataclass(frozen=True)
+class Group:
+    """Axes of a tensor, in their order, and what they become: one axis stays, falls into two, or is made of two.
+
+    Args:
+        old, new: their sizes.
+        inner: of two, a tensor and its axis that is as long as the second.
+    """
+
+    old: tuple[Expr, ...]
+    new: tuple[Expr, ...]
+    inner: tuple[Tensor, int] | None = None
+
+    def places(self, new: list[Expr]) -> tuple[Expr, ...]:
+        """The places in the old axes; those in the new ones are taken from the list."""
+        here = [new.pop(0) for _ in self.new]
+        if len(here) == len(self.old):
+            return (*here,)
+        if len(self.old) == 1:
+            return (simplify(add(multiply(self.new[1], here[0]), here[1])),)
+        (place,) = here
+        return simplify(Quotient(place, self.old[1])), simplify(Remainder(place, self.old[1]))
+
+    def lengths(self, lengths: list[int], values: Values) -> tuple[int, ...]:
+        """How long the new axes are; those of the old ones are taken from the list."""
+        here = [lengths.pop(0) for _ in self.old]
+        if self.inner is None or len(self.old) == 2:
+            return (math.prod(here),)
+        tensor, axis = self.inner
+        inner = np.asarray(values[tensor]).shape[axis]
+        return here[0] // inner, inner
 
 
 @dataclass(frozen=True)
@@ -73,6 +108,7 @@ class Likeness:
         blind: whether numbers tell nothing, since they have run out of range.
         part: an axis of the other and the place at which the part begins that this is.
         turned: other axes whose places are counted down, each with its last place.
+        groups: what axes of a reshaped tensor become, where the order is that of the new ones.
     """
 
     other: Tensor
@@ -84,6 +120,7 @@ class Likeness:
     blind: bool = False
     part: tuple[int, Expr] | None = None
     turned: tuple[tuple[int, Expr], ...] = ()
+    groups: tuple[Group, ...] = ()
 
     def at(self, indices: tuple[Index, ...]) -> Expr:
         """What the entry with these indices is."""
@@ -95,6 +132,8 @@ class Likeness:
         if self.part is not None:
             axis, first = self.part
             places[axis] = add(first, places[axis])
+        if self.groups:
+            places = [place for group in self.groups for place in group.places(places)]
         return multiply(self.factor, Entry(self.other, tuple(places)))
 
 
@@ -106,6 +145,7 @@ class View:
         axis: that of the steps.
         first, last: how many are left out at either end.
         part: an axis, which part of it, and how many there are: the gates of a cell lie side by side.
+        groups: what the axes become, where they are reshaped.
     """
 
     tensor: Tensor
@@ -113,10 +153,13 @@ class View:
     first: int = 0
     last: int = 0
     part: tuple[int, int, int] | None = None
+    groups: tuple[Group, ...] = ()
 
     @property
     def shape(self) -> tuple[Expr, ...]:
         """The shape of what is left."""
+        if self.groups:
+            return tuple(size for group in self.groups for size in group.new)
         gone, sizes = self.first + self.last, list(self.tensor.shape)
         if self.axis is not None and gone:
             sizes[self.axis] = simplify(add(sizes[self.axis], number(-gone)))
@@ -136,6 +179,9 @@ class View:
     def of(self, values: Values) -> NDArray[Any]:
         """The numbers of what is left."""
         array = np.asarray(values[self.tensor])
+        if self.groups:
+            lengths = list(array.shape)
+            return array.reshape([n for group in self.groups for n in group.lengths(lengths, values)])
         if self.part is not None:
             axis, k, count = self.part
             array = np.split(array, count, axis)[k]
@@ -171,6 +217,7 @@ class Lookalikes:
                 self._vectors.append((point, vectors))
         told = [v for v in self._vectors if _finite(v[1], outputs)]
         self._vectors = told or self._vectors  # where the forward has no value nothing is said
+        self._pairs = _pairs(e.tensor for e in equations)
         self._at: list[tuple[Point, Values]] = [(point, vectors.arrays) for point, vectors in self._vectors]
         self._forget()
         clocks = [c for block in blocks(equations) if isinstance(block, Recurrence) for c in block.clocks.items()]
@@ -194,7 +241,7 @@ class Lookalikes:
         """
         other = Lookalikes.__new__(Lookalikes)
         other._steps, other._clocks, other._lengths = self._steps, self._clocks, self._lengths
-        other._vectors, other._equations = self._vectors, self._equations
+        other._vectors, other._equations, other._pairs = self._vectors, self._equations, self._pairs
         if edits:
             other._equations = tuple(edits.get(e.tensor, e) for e in self._equations)
             other._vectors = []
@@ -223,10 +270,12 @@ class Lookalikes:
         views = [View(tensor)]
         if tensor in self._steps:
             views = [View(tensor, self._steps[tensor], *ends) for ends in ((0, 0), (1, 0), (0, 1))]
-        for view in [*views, *(replace(v, part=part) for part in _parts(tensor) for v in views)]:
+        parts = [replace(v, part=part) for part in _parts(tensor) for v in views]
+        shaped = [View(tensor, groups=groups) for groups in self._reshaped(tensor)]
+        for view in [*views, *parts, *shaped]:
             profile = self._profile(view)
             if profile is not None and not profile.any():
-                if view.axis is None and view.part is None:
+                if view is views[0] and view.axis is None:
                     self._void.setdefault(tensor.shape, []).append(tensor)
             elif profile is not None:
                 for order, shape in zip(self._by_shape, profile[1], strict=True):
@@ -252,7 +301,8 @@ class Lookalikes:
         same = alike & (unsure | np.isclose(sums, own[0][:, None], rtol=SAME, atol=0)).all(axis=0)
         order = [*np.flatnonzero(same), *np.flatnonzero(alike & ~same)]
         found = [self._likeness(tensor, self._known[near[k]], own[0]) for k in order]
-        return sorted((f for f in found if f is not None), key=lambda f: (f.factor is not ONE, f.step is not None))
+        told = (f for f in found if f is not None)
+        return sorted(told, key=lambda f: (f.factor is not ONE, f.step is not None, bool(f.groups)))
 
     def numbers_of(self, tensor: Tensor) -> list[NDArray[Any]] | None:
         """The numbers of a tensor at all points; None where it has none."""
@@ -267,7 +317,7 @@ class Lookalikes:
         return self._shaped[shape]
 
     def _read_over(self, view: View, shape: tuple[Expr, ...]) -> Iterator[tuple[Likeness, list[NDArray[Any]]]]:
-        if len(view.shape) != len(shape) or view.part is not None:
+        if len(view.shape) != len(shape) or view.part is not None or view.groups:
             return
         for order in itertools.permutations(range(len(shape))):
             if view.shape != tuple(shape[k] for k in order):
@@ -278,6 +328,26 @@ class Lookalikes:
                 likeness = Likeness(view.tensor, order, ONE, step, first, down, turned=_ends(view, others))
                 flipped = (*others, step) if down and step is not None else others
                 yield likeness, [_turned(view.of(v), order, flipped) for _, v in self._at]
+
+    def _reshaped(self, tensor: Tensor) -> Iterator[tuple[Group, ...]]:
+        """The ways in which the axes of a tensor fall into two, or two are one, as elsewhere they do."""
+        if tensor in self._steps or not self._pairs:
+            return
+
+        def ways(sizes: tuple[Expr, ...]) -> Iterator[tuple[Group, ...]]:
+            if not sizes:
+                yield ()
+                return
+            (first, *_), second = sizes, sizes[:2]
+            here = [Group((first,), (first,))]
+            here += [Group((first,), pair, inner) for pair, (whole, inner) in self._pairs.items() if whole is first]
+            if second in self._pairs:
+                here.append(Group(second, (self._pairs[second][0],)))
+            for group in here:
+                yield from ((group, *rest) for rest in ways(sizes[len(group.old) :]))
+
+        every = (way for way in ways(tensor.shape) if any(len(g.old) != len(g.new) for g in way))
+        yield from itertools.islice(every, MOST_RESHAPED)
 
     def _in_line(self, tensor: Tensor) -> list[Likeness]:
         """Where numbers have run out of range, as deep inside a model whose gradients vanish: all of one shape."""
@@ -360,7 +430,8 @@ class Lookalikes:
         """The sum of absolute values at each point, which no order of axes and no sign changes, and that sum in units
         of the largest, which no factor changes; None where there are no numbers."""
         tensor = view.tensor
-        if tensor.kind != "real" or not self._at or not all(tensor in values for _, values in self._at):
+        needed = {tensor, *(group.inner[0] for group in view.groups if group.inner is not None)}
+        if tensor.kind != "real" or not self._at or not all(needed <= values.keys() for _, values in self._at):
             return None
         arrays = [np.abs(np.asarray(view.of(values), dtype=np.float64)) for _, values in self._at]
         sums = np.array([float(a.sum()) for a in arrays])
@@ -402,7 +473,8 @@ class Lookalikes:
                 if factor is None:
                     continue
                 if step is None:
-                    return Likeness(other, order, factor, part=view.begins, turned=_ends(view, others))
+                    ends = _ends(view, others)
+                    return Likeness(other, order, factor, part=view.begins, turned=ends, groups=view.groups)
                 start = subtract(shape[step], ONE) if down else ZERO
                 first = simplify(add(start, number(view.first)))
                 return Likeness(other, order, factor, step, first, down, False, view.begins, _ends(view, others))
@@ -527,6 +599,18 @@ def _parts(tensor: Tensor) -> Iterator[tuple[int, int, int]]:
         count = size.factors[0] if isinstance(size, Multiply) else None
         if isinstance(count, Number) and count.value.denominator == 1 and 1 < count.value <= MOST_PARTS:
             yield from ((axis, k, int(count.value)) for k in range(int(count.value)))
+
+
+def _pairs(tensors: Iterable[Tensor]) -> dict[tuple[Expr, ...], tuple[Expr, tuple[Tensor, int]]]:
+    """Sizes of axes side by side that are one axis of another tensor, each with that one's and where the second is."""
+    every = list(tensors)
+    sizes, found = {n for t in every for n in t.shape}, dict[tuple[Expr, ...], tuple[Expr, tuple[Tensor, int]]]()
+    for tensor in every:
+        for axis, pair in enumerate(itertools.pairwise(tensor.shape), 1):
+            whole = simplify(multiply(*pair))
+            if ONE not in pair and whole in sizes:
+                found.setdefault(pair, (whole, (tensor, axis)))
+    return found
 
 
 def _ends(view: View, axes: tuple[int, ...]) -> tuple[tuple[int, Expr], ...]:

@@ -17,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from symbackprop.calculus.equality import WRITTEN_OUT
+from symbackprop.calculus.lemmas import is_view
 from symbackprop.checking.budget import SHARES, Budget
 from symbackprop.checking.diagnosis.compare import Comparison, Diagnosis, compared
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
@@ -24,6 +25,7 @@ from symbackprop.checking.diagnosis.cut_fault import CutFault, cut_fault, search
 from symbackprop.checking.diagnosis.line_edits import Edit
 from symbackprop.checking.diagnosis.locate import line_that_mends, located
 from symbackprop.checking.diagnosis.misread_names import misread_name
+from symbackprop.checking.diagnosis.named_views import with_named_views
 from symbackprop.checking.diagnosis.numeric_filter import FAILURES, PLAIN, Refuted, Trials, same
 from symbackprop.checking.diagnosis.other_forward import of_another_forward
 from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
@@ -86,19 +88,22 @@ def diagnoses(case: Refuted, budget: Budget, several: Budget | None = None) -> D
         if case.derived[name] in vanishing:
             how = "detaches" if STOP_GRADIENT in _functions(case) else "rounds"
             return Diagnosis(f"{name}: the forward pass {how} it, so its gradient is 0", f"d{name} = 0")
-    case = _apart(case)
+    case = with_named_views(_apart(case))
     try:
         trials = Trials(case)
     except UnsupportedError:
         return _first(itertools.chain(of_another_forward(case, _points(case), budget), _compared(case, budget)))
     fault = cut_fault(case, trials) if len(case.own_lines) > LONG or _has_rounds(case) else None
     if fault is not None and len(case.own_lines) <= LONG:
-        if skipped_lines(case.traced.ran, [fault.line.tensor]).lines:
+        if _does_less(case, fault.line):
             ways = (_in_other_rounds(case, fault, budget), _times_factor(case, fault, _goals(case), budget))
             cause = next(itertools.chain(*ways), None)
             if cause is not None:
                 return cause
         fault = None
+    misread = _misread(case, trials, budget) if fault is not None and fault.again else None
+    if misread is not None:  # in one round, which is less than what several would have to say
+        return misread
     if fault is not None:
         cause = _between_cuts(case, trials, fault, budget)
         if cause.text or len(case.own_lines) > FAR_TOO_LONG:
@@ -214,9 +219,9 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
         every = itertools.chain(_in_every_round(case, fault, words, final, budget), edits)
         return next((c for c in every if c.text), Diagnosis(words))
     likely = _cures(case, search, "likely", budget, final, fault)
-    left_out = skipped_lines(case.traced.ran, [fault.line.tensor]).lines
-    others = (_in_other_rounds(case, fault, budget) for _ in left_out[:1])
-    searches = (*others, likely) if fault.factor is ONE else (*others,)
+    left_out = _does_less(case, fault.line)
+    others = [_in_other_rounds(case, fault, budget)] if left_out else []
+    searches = [*others, likely] if fault.factor is ONE else others
     cure = next((c for found in searches for c in found if c.text), None)
     if cure is not None:
         return cure
@@ -252,6 +257,12 @@ def _misread(case: Refuted, trials: Trials, budget: Budget) -> Diagnosis | None:
     except UnsupportedError:
         return None
     return cause if cause.text else None
+
+
+def _does_less(case: Refuted, line: Equation) -> bool:
+    """True if the round of a loop leaves out what the others do: the line is a part of an array, or a line before it is
+    missing."""
+    return is_view(line.value) or bool(skipped_lines(case.traced.ran, [line.tensor]).lines)
 
 
 def _has_rounds(case: Refuted) -> bool:

@@ -14,11 +14,14 @@ from dataclasses import replace
 from functools import lru_cache
 
 from symbackprop.checking.diagnosis.cut_fault import CutFault, faults_at, readers_of, right_with
+from symbackprop.checking.diagnosis.named_views import name_elsewhere, read_instead
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Trials
-from symbackprop.expression.build import ONE, Entry, Expr, Tensor, rewrite
+from symbackprop.expression.build import ONE, Entry, Expr, Tensor, mentioned, rewrite
 from symbackprop.expression.program import Equation, unused
 from symbackprop.expression.recurrence import in_order
 from symbackprop.frontends.numpy.session import Ran
+
+MOST_MISREAD = 6  # of whose readers other rounds tell that they mean another name
 
 
 def misread_name(case: Refuted, trials: Trials) -> tuple[Refuted, CutFault] | None:
@@ -26,17 +29,12 @@ def misread_name(case: Refuted, trials: Trials) -> tuple[Refuted, CutFault] | No
 
     None where numbers show no derivative that this name should have.
     """
-    called, ran = case.traced.variables, case.traced.ran
-    named = [line.tensor for line in case.own_lines if line.tensor in called]
-    bound = {t: found for t in named if (found := next(_bindings(ran, t, called), None))}
-    for tensor, readers in readers_of(case, case.own_lines) if bound else ():
-        if tensor not in bound:
-            continue
-        name, other, number = bound[tensor]
+    called = case.traced.variables
+    for tensor, name, other, note, readers in (*_by_bindings(case), *_by_rounds(case, trials)):
         taken = {t.name for t in (*case.sides.derived.tensors, *case.traced.backward.tensors)}
         own = Tensor(unused(name, taken), tensor.shape)
         first = case.traced.backward.by_tensor[tensor]
-        line = Equation(own, first.indices, first.left, f"line {number}")
+        line = Equation(own, first.indices, first.left, note)
         changed = {e.tensor: replace(e, value=_read_as(e.value, tensor, own)) for e in readers}
         lines = [changed.get(e.tensor, e) for e in case.own_lines]
         faults = faults_at(case, line, case.own_lines)
@@ -50,6 +48,39 @@ def misread_name(case: Refuted, trials: Trials) -> tuple[Refuted, CutFault] | No
         traced = replace(case.traced, backward=backward, variables={**called, tensor: other, own: name})
         return replace(case, sides=sides, traced=traced), fault
     return None
+
+
+Misread = tuple[Tensor, str, str, str, list[Equation]]  # a tensor, two names, the line of the first, what means that
+
+
+def _by_bindings(case: Refuted) -> Iterator[Misread]:
+    """Names that are bound to the tensor of another, with readers of which nothing right comes, unlike of others."""
+    called, ran = case.traced.variables, case.traced.ran
+    named = [line.tensor for line in case.own_lines if line.tensor in called]
+    bound = {t: found for t in named if (found := next(_bindings(ran, t, called), None))}
+    for tensor, readers in readers_of(case, case.own_lines) if bound else ():
+        if tensor in bound:
+            name, other, number = bound[tensor]
+            yield tensor, name, other, f"line {number}", readers
+
+
+def _by_rounds(case: Refuted, trials: Trials) -> Iterator[Misread]:
+    """Tensors in whose place some lines read, in other rounds of a loop, what another line computes of it."""
+    called, lines = case.traced.variables, {e.tensor: e for e in case.own_lines}
+    rounds: dict[str, list[Equation]] = {}
+    for line in lines.values():
+        rounds.setdefault(line.note, []).append(line)
+    found: dict[tuple[Tensor, str], tuple[Tensor, list[Equation]]] = {}
+    forward = trials.like(case.traced.forward.tensors)
+    for line in lines.values():
+        for tensor in sorted(mentioned(line.value) & lines.keys() - forward, key=lambda t: t.name):
+            named = read_instead(tensor, line, rounds[line.note], lines) if tensor in called else None
+            if named is not None and named in called and named.shape == tensor.shape:
+                found.setdefault((tensor, lines[named].note), (named, []))[1].append(line)
+    for (tensor, note), (named, readers) in itertools.islice(found.items(), MOST_MISREAD):
+        if len(readers) < sum(tensor in mentioned(e.value) for e in lines.values()):
+            other = name_elsewhere(tensor, lines, called).get(tensor, called[tensor])
+            yield tensor, called[named], other, note, readers
 
 
 def _read_as(value: Expr, tensor: Tensor, other: Tensor) -> Expr:

@@ -1,0 +1,116 @@
+"""Parts of arrays, and arrays with other axes, that have a name: what is wrong with them is told at their lines."""
+
+import numpy as np
+
+import symbackprop as sb
+
+
+def conditioned():
+    """Residual blocks x + [x, c] W, whose gradients are parts of one array; one lacks the way around."""
+
+    def forward(x, c, W0, W1, W2):
+        for W in (W0, W1, W2):
+            x = x + np.concatenate([x, c], axis=1) @ W
+        return x
+
+    def backward(dout, x, c, W0, W1, W2):
+        saved = []
+        for W in (W0, W1, W2):
+            u = np.concatenate([x, c], axis=1)
+            saved.append((u, W))
+            x = x + u @ W
+        D = x.shape[1]
+        d, dc, g = dout, 0, {}
+        for k in (2, 1, 0):
+            u, W = saved[k]
+            g[f"W{k}"] = u.T @ d
+            du = d @ W.T
+            dx = du[:, :D]
+            dc = dc + du[:, D:]
+            d = dx if k == 1 else d + dx  # the way around
+        return {"x": d, "c": dc, **g}
+
+    weights = {f"W{k}": ("D + E", "D") for k in range(3)}
+    return forward, backward, {"x": ("N", "D"), "c": ("N", "E"), **weights}
+
+
+def rectified():
+    """Residual blocks x + max(x W, 0); of one the mask is forgotten."""
+
+    def forward(x, W0, W1, W2):
+        for W in (W0, W1, W2):
+            z = x @ W
+            x = x + np.maximum(z, 0)
+        return x
+
+    def back(dz, x, W):
+        return dz @ W.T, x.T @ dz
+
+    def backward(dout, x, W0, W1, W2):
+        saved = []
+        for W in (W0, W1, W2):
+            z = x @ W
+            saved.append((x, z, W))
+            x = x + np.maximum(z, 0)
+        d, g = dout, {}
+        for k in (2, 1, 0):
+            x, z, W = saved[k]
+            dz = d if k == 1 else d * (z > 0)
+            dx, g[f"W{k}"] = back(dz, x, W)
+            d = d + dx
+        return {"x": d, **g}
+
+    return forward, backward, {"x": ("N", "D"), "W0": ("D", "D"), "W1": ("D", "D"), "W2": ("D", "D")}
+
+
+def line_with(text):
+    with open(__file__, encoding="utf-8") as source:
+        return next(k for k, line in enumerate(source, 1) if text in line)
+
+
+def test_a_part_of_an_array_that_other_rounds_add_to_is_told_and_cured():
+    forward, backward, shapes = conditioned()
+    verdict = sb.check(forward, backward, shapes=shapes)
+    assert set(verdict.wrong) == {"x", "c", "W0"} and "(proved)" in str(verdict)
+    assert verdict.diagnosis.startswith(f"line {line_with('# the way around')}")
+    assert verdict.cure.startswith("d[n,d] = d_before[n,d] + ")
+
+
+def test_what_lines_read_otherwise_in_other_rounds_is_told_and_cured():
+    forward, backward, shapes = rectified()
+    verdict = sb.check(forward, backward, shapes=shapes)
+    assert set(verdict.wrong) == {"x", "W0", "W1"} and "(proved)" in str(verdict)
+    assert verdict.diagnosis.startswith(f"line {line_with('dz = d if k == 1')}") and "d[n,d]" in verdict.cure
+
+
+def centred(depth):
+    """Matrix products whose result is centred in groups."""
+
+    def forward(x, **p):
+        for k in range(depth):
+            z = (x @ p[f"W{k}"]).reshape(len(x), 2, -1)
+            x = np.tanh((z - z.mean(axis=2, keepdims=True)).reshape(x.shape))
+        return x
+
+    def backward(dout, x, **p):
+        saved, d, g = [], dout, {}
+        for k in range(depth):
+            z = (x @ p[f"W{k}"]).reshape(len(x), 2, -1)
+            saved.append(x)
+            x = np.tanh((z - z.mean(axis=2, keepdims=True)).reshape(x.shape))
+        for k in reversed(range(depth)):
+            dh = (d * (1 - x * x)).reshape(len(x), 2, -1)
+            dz = dh - dh.mean(axis=2, keepdims=True)
+            dz = dz.reshape(x.shape)
+            g[f"W{k}"], d, x = saved[k].T @ dz, dz @ p[f"W{k}"].T, saved[k]
+        return {"x": d, **g}
+
+    return forward, backward, {"x": ("N", "2*C"), **{f"W{k}": ("2*C", "2*C") for k in range(depth)}}
+
+
+def test_a_derivative_with_two_axes_in_place_of_one_is_a_lemma():
+    forward, backward, shapes = centred(2)
+    verdict = sb.check(forward, backward, shapes=shapes)
+    assert verdict.for_all_sizes
+    told = [str(lemma.equation) for lemma in verdict.lemmas]
+    assert any("[n,i,c] = z_bar[n,C*i + c]" in equation for equation in told)
