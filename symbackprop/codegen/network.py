@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from symbackprop.codegen.arguments import Array, as_number
+from symbackprop.codegen.arguments import Array, Shapes, as_number
 from symbackprop.codegen.choice import LONG_VECTOR, bound_form
 from symbackprop.codegen.flat_parameters import FlatLayout
 from symbackprop.codegen.lowering.form import Form, equation_text, prune, soon
@@ -31,7 +31,7 @@ from symbackprop.codegen.numpy.prebound import print_bound, print_step
 from symbackprop.codegen.numpy.unrolled import print_unrolled
 from symbackprop.codegen.plain_call import Quick, number_names, quick_call, variables
 from symbackprop.codegen.program import check_backend, check_dtype, load_module, printer
-from symbackprop.codegen.runner import Bound, Copying, InPlace, Runner, drop_oldest, quiet_caller
+from symbackprop.codegen.runner import Bound, Copying, InPlace, Runner, copying_lines, drop_oldest, quiet_caller
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.expression.program import Program
 from symbackprop.proofs.stable_logs import stabilise
@@ -106,7 +106,7 @@ class CompiledNetwork:
         self.runners: dict[str, Any] = {name: Runner(name, self.functions) for name in forms}
         self._kernels: Any = None
         self._ready: dict[tuple[Any, ...], Copying | InPlace] = {}
-        self._last: tuple[list[tuple[int, ...]], list[float] | None, Any] = [], None, None
+        self._last: tuple[Shapes, list[float] | None, Any] = (), None, None
         self._quick: Quick | None = self._quick_call()
         self.backend = "numpy"
         if backend == "c":
@@ -193,9 +193,14 @@ class CompiledNetwork:
             f"if {unlike}:",
             "    return None",
             "shapes, bound, run = network._last",
-            f"if [{', '.join(f'{v}.shape' for v in arrays)}] != shapes or bound is not None and bound != [{numbers}]:",
+            f"if ({', '.join(f'{v}.shape' for v in arrays)}) != shapes:",
             "    return None",
-            f"return run(given, [{numbers}])",
+            f"numbers = [{numbers}]",
+            "if bound is None:",
+            "    return run(given, numbers)",
+            "if bound != numbers:",
+            "    return None",
+            *copying_lines(names, arrays),
         ]
         return quick_call(names, hyper, lines, {"network": self, "Array": np.ndarray, "DTYPE": self.layout.dtype})
 
@@ -224,16 +229,15 @@ class CompiledNetwork:
 
     def _ready_for(self, arrays: Sequence[Array], numbers: list[float]) -> Copying | InPlace:
         """The function for such arrays; what is found is tried first at the next call."""
-        shapes = [a.shape for a in arrays]
+        shapes = tuple([a.shape for a in arrays])
         if self._is_small(arrays):
             found: Copying | InPlace = self._copying(arrays, numbers)
             self._last = shapes, list(numbers), found
             return found
-        key = tuple(shapes)
         places = [(n, a.shape) for n, a in zip(self.layout.names, arrays[2:], strict=True)]
         prepare = self.runners["cost_and_gradient"].prepare
-        found = self._ready.pop(key, None) or InPlace(prepare, places, self.layout.dtype)
-        self._keep(key, found)
+        found = self._ready.pop(shapes, None) or InPlace(prepare, places, self.layout.dtype)
+        self._keep(shapes, found)
         self._last = shapes, None, found
         return found
 
@@ -245,7 +249,7 @@ class CompiledNetwork:
         """The function for such arrays and numbers; the parameters come one by one, or as one vector."""
         shapes = [a.shape for a in arrays]
         key = (*shapes, *numbers)
-        found = self._ready.pop(key, None) or Copying(partial(self._bound, shapes, numbers))
+        found = self._ready.pop(key, None) or Copying(partial(self._bound, shapes, numbers), self.layout.names)
         assert isinstance(found, Copying), "a key with numbers belongs to a function that is bound to them"
         self._keep(key, found)
         return found
@@ -258,8 +262,7 @@ class CompiledNetwork:
         parameters = [theta] if len(shapes) == 3 and len(layout.names) != 1 else layout.views(theta)
         with np.errstate(all="ignore"):
             run = self.bind(theta, x, y, out=gradient, **dict(zip(layout.hyper, numbers, strict=True)))
-        parts = list(zip(layout.names, layout.views(gradient), strict=True))
-        return Bound([x, y, *parameters], run, quiet_caller(), gradient, parts)
+        return Bound([x, y, *parameters], run, quiet_caller(), gradient, layout.views(gradient))
 
     def cost(self, params: Mapping[str, Any], X: Any, Y: Any, /, **hyper: float) -> float:
         """The cost alone."""

@@ -236,6 +236,23 @@ def test_results_are_not_overwritten_by_the_next_call():
     assert all((first[k] == kept[k]).all() for k in kept)
 
 
+def test_a_plain_call_like_the_one_before_enters_few_functions():
+    """For few numbers each function that Python enters costs as much as an addition of arrays."""
+    net, params, X, Y = made()
+    first = net(params, X, Y, lam=LAM)
+    entered = []
+    sys.setprofile(lambda frame, event, _: entered.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        found = net(params, X, Y, lam=LAM)
+    finally:
+        sys.setprofile(None)
+    assert entered == ["__call__", "quick", "run"]
+    assert found[0] == first[0] and list(found[1]) == net.layout.names
+    for name, gradient in found[1].items():
+        np.testing.assert_array_equal(gradient, first[1][name])
+        assert gradient.flags.owndata and gradient.flags.writeable and gradient.flags.c_contiguous
+
+
 BAD = {
     "columns": (
         lambda P, X, Y: (P, X[:, :2], Y),

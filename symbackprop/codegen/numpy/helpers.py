@@ -33,9 +33,9 @@ QUARTER = np.array(0.25, DTYPE)
 
 
 def tanh_beside(z, high, low, out=None):
-    """tanh(z), where high = sigmoid(2z) and low = sigmoid(-2z): their difference costs less, and has all digits but
-    for small z."""
-    if z.size < 4096:
+    """tanh(z), where high = sigmoid(2z) and low = sigmoid(-2z): their difference costs less in double precision, and
+    has all digits but for small z."""
+    if z.size < 4096 or z.itemsize < 8:
         return np.tanh(z, out)
     places = np.flatnonzero(np.abs(z) < QUARTER)
     if 4 * len(places) > z.size:
