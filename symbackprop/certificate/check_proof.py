@@ -287,12 +287,20 @@ def scale(p: Poly, c: Any) -> Poly:
 
 def plus(*polys: Poly) -> Poly:
     """A sum."""
+    if len(polys) == 1:
+        return polys[0]
     out: Poly = {}
     for p in polys:
+        if not out:
+            out = dict(p)
+            continue
         for t, c in p.items():
-            out[t] = out.get(t, 0) + c
-    need(len(out) <= MOST_TERMS, f"more than {MOST_TERMS} terms")
-    return {t: c for t, c in out.items() if c}
+            c += out.pop(t, 0)
+            if c:
+                out[t] = c
+    if len(out) > MOST_TERMS:
+        raise Refused(f"more than {MOST_TERMS} terms")
+    return out
 
 
 def less(p: Poly, q: Poly) -> Poly:
@@ -376,10 +384,9 @@ class Algebra:
 
     def rename(self, b: Base, at: dict[Base, Base]) -> Base:
         """A base with other names for indices."""
-        met = b.free & at.keys()
-        if b.kind == "i" or not met:
-            return at[b] if met else b
-        row = (b, frozenset((i, at[i]) for i in met))
+        if b.kind == "i" or b.free.isdisjoint(at):
+            return at.get(b, b)
+        row = (b, frozenset((i, at[i]) for i in b.free & at.keys()))
         if row not in self.table:
             inner = (plus(*({(t[0], self.renamed(t[1], at)): c} for t, c in p.items())) for p in b.polys)
             self.table[row] = self.base(b.kind, b.name, tuple(inner), b.own)
@@ -435,12 +442,13 @@ class Algebra:
         fs: dict[Base, Any] = {}
         for b, e in factors:
             fs[b] = fs.get(b, 0) + e
-        fs = {b: self.reduced(b, e) for b, e in fs.items() if e}
+        fs = {b: e if e == 1 else self.reduced(b, e) for b, e in fs.items() if e}
         fs = {b: e for b, e in fs.items() if e}
-        for rule in (self.solve, self.implied, self.unused, self.reverse, self.expand):
-            found = rule(bound, fs)
-            if found is not None:
-                return scale(found, c)
+        if bound or any(b.kind in "ZIP" for b in fs):
+            for rule in (self.solve, self.implied, self.unused, self.reverse, self.expand):
+                found = rule(bound, fs)
+                if found is not None:
+                    return scale(found, c)
         return {self.named(bound, fs): c}
 
     def reduced(self, b: Base, e: Any) -> Any:
@@ -477,7 +485,11 @@ class Algebra:
 
     def within(self, e: Poly, size: Poly) -> Poly:
         """1 where 0 <= e < size."""
-        return self.times(self.positive(plus(e, number(1))), self.positive(less(size, e)))
+        row = ("within", frozenset(e.items()), frozenset(size.items()), len(self.facts))
+        if row not in self.table:
+            self.table[row] = self.times(self.positive(plus(e, number(1))), self.positive(less(size, e)))
+        found: Poly = self.table[row]
+        return found
 
     def implied(self, bound: list[Base], fs: dict[Base, Any]) -> Poly | None:
         """Comparisons that follow from others, or contradict them."""
@@ -530,6 +542,8 @@ class Algebra:
 
     def named(self, bound: Collection[Base], fs: dict[Base, Any]) -> Any:
         """The same term whatever its bound indices were called."""
+        if not bound:
+            return (), tuple(sorted(fs.items()))
 
         def seen(i: Base) -> Any:
             tags = {k: self.index("~" if k is i else "~other", k.size) for k in bound}
@@ -606,6 +620,10 @@ class Algebra:
 
     def entry(self, name: str, places: Iterable[Poly]) -> Poly:
         """An entry of a tensor; 0 outside of its box."""
+        places = tuple(places)
+        row = ("T", name, tuple(frozenset(p.items()) for p in places), None)
+        if row in self.table:
+            return atom(self.table[row])
         need(all(map(self.integer, places)), f"an index of {name} is no integer")
         outside = (self.nonnegative(less(e, n)) or self.nonnegative(less(number(-1), e))
                    for e, n in zip(places, self.axes[name]))  # fmt: skip
