@@ -320,7 +320,7 @@ class Algebra:
 
     def __init__(self) -> None:
         self.table: dict[Any, Any] = {}
-        self.fresh, self.steps, self.most = 0, 0, MOST_STEPS
+        self.fresh, self.steps, self.values, self.most = 0, 0, 0, MOST_STEPS
         self.assumed: dict[str, str] = {}  # of tensors and scalars: positive, prob, bern, ...
         self.ranges: dict[str, Poly] = {}  # of arrays of labels: how many there are
         self.axes: dict[str, list[Poly]] = {}
@@ -828,7 +828,8 @@ class Book(Algebra):
         self.waiting -= 1
         if self.waiting > 0:
             return
-        lines, self.together, self.fresh, self.steps, self.opened_now = self.together, [], 0, 0, frozenset()
+        lines, self.together, self.opened_now = self.together, [], frozenset()
+        self.fresh = self.steps = self.values = 0
         need(len(lines) == 1 or ({w for w, _ in lines} == {word} and word in CLAUSES), "lines of several kinds")
         if word in CLAUSES:
             self.equations(word, [t for _, t in lines])
@@ -841,6 +842,8 @@ class Book(Algebra):
     def value(self, n: Node, env: Env, opened: frozenset[str] = frozenset()) -> Poly:
         """The polynomial of an expression."""
         word = n[0]
+        self.values += 1
+        need(self.values < MOST_STEPS, "too many definitions are put in, or indices written out")
 
         def go(m: Node) -> Poly:
             return self.value(m, env, opened)
@@ -952,15 +955,24 @@ class Book(Algebra):
         for t in p:
             names = {y.name for other in p if other != t for b, _ in other[1] for y in b.inner if y.kind == "T"}
             alone = {b.name for b, _ in t[1] if not any(b.name in {y, *self.reads.get(y, ())} for y in names)}
-            if alone & self.bar.keys() and all(map(self.filled, t[0])) and all(self.free_input(t, *x) for x in t[1]):
+            if (
+                any(map(self.varied, alone))
+                and all(map(self.filled, t[0]))
+                and all(self.free_input(t, *x) for x in t[1])
+            ):
                 return True
         return False
+
+    def varied(self, name: str) -> bool:
+        """True for inputs with an adjoint that are not one of a few numbers."""
+        kind = self.assumed[name] if self.kind.get(name) == "input" else ""
+        return name in self.bar and kind in ("real", "positive", "prob")
 
     def free_input(self, t: Any, b: Base, e: Any) -> bool:
         """True for powers of sizes, and of inputs that can be varied or are not 0."""
         if b.kind != "T" or self.kind[b.name] != "input":
             return b.kind == "N"
-        varied = b.name in self.bar and e == floor(e) and e > 0
+        varied = self.varied(b.name) and e == floor(e) and e > 0
         known = varied or self.assumed[b.name] in ("positive", "prob") or (self.is_sign(b) and not t[0])
         return known and self.sits(b) and all(y is b or y.kind in "iN" for y in b.inner)
 
@@ -1165,6 +1177,7 @@ class Book(Algebra):
         if by:
             at = self.length(READER.read(part))
             need(self.nonnegative(less(at, number(1))), "parts of length 0")
+            need(at not in (number(1), size), "parts of length 1, or one part")
             need(self.integer(self.times(size, self.power(at, -1))), "a size that is no multiple")
         need(not self.definition, "split after the first equation")
         self.splits[frozenset(size.items())] = ("by" if by else "all", at)
@@ -1378,11 +1391,12 @@ def theorem(text: str, book: Book) -> str:
     for word, _, rest in (line.partition(" ") for line in text.splitlines()):
         said.get(word, []).append(rest)
     cost = next(x for x in said["forward"] if re.match(rf"{book.cost}\W", x))
+    held = ", what stands in stop(...) held fixed," if any("stop(" in x for x in said["forward"]) else ""
     sizes = f"For all sizes {' '.join(said['size'])} >= 1" if said["size"] else "For the sizes given"
     return "\n".join(
         [f"THEOREM {book.title}", ", ".join([sizes, *said["fact"]]), *(f"  and all {x}" for x in said["input"]),
          *(f"  and all differentiable functions {x}" for x in said["function"]),
-         f"the derivatives of {cost} are", *(f"  {d} by {x}" for x, d in book.claims.items()),
+         f"the derivatives of {cost}{held} are", *(f"  {d} by {x}" for x, d in book.claims.items()),
          "wherever, at all indices," if book.declared else "everywhere.", *(f"  {c}" for c in book.declared.values())]
     )  # fmt: skip
 
