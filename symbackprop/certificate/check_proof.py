@@ -287,12 +287,20 @@ def scale(p: Poly, c: Any) -> Poly:
 
 def plus(*polys: Poly) -> Poly:
     """A sum."""
+    if len(polys) == 1:
+        return polys[0]
     out: Poly = {}
     for p in polys:
+        if not out:
+            out = dict(p)
+            continue
         for t, c in p.items():
-            out[t] = out.get(t, 0) + c
-    need(len(out) <= MOST_TERMS, f"more than {MOST_TERMS} terms")
-    return {t: c for t, c in out.items() if c}
+            c += out.pop(t, 0)
+            if c:
+                out[t] = c
+    if len(out) > MOST_TERMS:
+        raise Refused(f"more than {MOST_TERMS} terms")
+    return out
 
 
 def less(p: Poly, q: Poly) -> Poly:
@@ -312,7 +320,7 @@ class Algebra:
 
     def __init__(self) -> None:
         self.table: dict[Any, Any] = {}
-        self.fresh, self.steps, self.most = 0, 0, MOST_STEPS
+        self.fresh, self.steps, self.values, self.most = 0, 0, 0, MOST_STEPS
         self.assumed: dict[str, str] = {}  # of tensors and scalars: positive, prob, bern, ...
         self.ranges: dict[str, Poly] = {}  # of arrays of labels: how many there are
         self.axes: dict[str, list[Poly]] = {}
@@ -376,10 +384,9 @@ class Algebra:
 
     def rename(self, b: Base, at: dict[Base, Base]) -> Base:
         """A base with other names for indices."""
-        met = b.free & at.keys()
-        if b.kind == "i" or not met:
-            return at[b] if met else b
-        row = (b, frozenset((i, at[i]) for i in met))
+        if b.kind == "i" or b.free.isdisjoint(at):
+            return at.get(b, b)
+        row = (b, frozenset((i, at[i]) for i in b.free & at.keys()))
         if row not in self.table:
             inner = (plus(*({(t[0], self.renamed(t[1], at)): c} for t, c in p.items())) for p in b.polys)
             self.table[row] = self.base(b.kind, b.name, tuple(inner), b.own)
@@ -435,12 +442,13 @@ class Algebra:
         fs: dict[Base, Any] = {}
         for b, e in factors:
             fs[b] = fs.get(b, 0) + e
-        fs = {b: self.reduced(b, e) for b, e in fs.items() if e}
+        fs = {b: e if e == 1 else self.reduced(b, e) for b, e in fs.items() if e}
         fs = {b: e for b, e in fs.items() if e}
-        for rule in (self.solve, self.implied, self.unused, self.reverse, self.expand):
-            found = rule(bound, fs)
-            if found is not None:
-                return scale(found, c)
+        if bound or any(b.kind in "ZIP" for b in fs):
+            for rule in (self.solve, self.implied, self.unused, self.reverse, self.expand):
+                found = rule(bound, fs)
+                if found is not None:
+                    return scale(found, c)
         return {self.named(bound, fs): c}
 
     def reduced(self, b: Base, e: Any) -> Any:
@@ -477,7 +485,11 @@ class Algebra:
 
     def within(self, e: Poly, size: Poly) -> Poly:
         """1 where 0 <= e < size."""
-        return self.times(self.positive(plus(e, number(1))), self.positive(less(size, e)))
+        row = ("within", frozenset(e.items()), frozenset(size.items()), len(self.facts))
+        if row not in self.table:
+            self.table[row] = self.times(self.positive(plus(e, number(1))), self.positive(less(size, e)))
+        found: Poly = self.table[row]
+        return found
 
     def implied(self, bound: list[Base], fs: dict[Base, Any]) -> Poly | None:
         """Comparisons that follow from others, or contradict them."""
@@ -530,6 +542,8 @@ class Algebra:
 
     def named(self, bound: Collection[Base], fs: dict[Base, Any]) -> Any:
         """The same term whatever its bound indices were called."""
+        if not bound:
+            return (), tuple(sorted(fs.items()))
 
         def seen(i: Base) -> Any:
             tags = {k: self.index("~" if k is i else "~other", k.size) for k in bound}
@@ -606,6 +620,10 @@ class Algebra:
 
     def entry(self, name: str, places: Iterable[Poly]) -> Poly:
         """An entry of a tensor; 0 outside of its box."""
+        places = tuple(places)
+        row = ("T", name, tuple(frozenset(p.items()) for p in places), None)
+        if row in self.table:
+            return atom(self.table[row])
         need(all(map(self.integer, places)), f"an index of {name} is no integer")
         outside = (self.nonnegative(less(e, n)) or self.nonnegative(less(number(-1), e))
                    for e, n in zip(places, self.axes[name]))  # fmt: skip
@@ -810,7 +828,8 @@ class Book(Algebra):
         self.waiting -= 1
         if self.waiting > 0:
             return
-        lines, self.together, self.fresh, self.steps, self.opened_now = self.together, [], 0, 0, frozenset()
+        lines, self.together, self.opened_now = self.together, [], frozenset()
+        self.fresh = self.steps = self.values = 0
         need(len(lines) == 1 or ({w for w, _ in lines} == {word} and word in CLAUSES), "lines of several kinds")
         if word in CLAUSES:
             self.equations(word, [t for _, t in lines])
@@ -823,6 +842,8 @@ class Book(Algebra):
     def value(self, n: Node, env: Env, opened: frozenset[str] = frozenset()) -> Poly:
         """The polynomial of an expression."""
         word = n[0]
+        self.values += 1
+        need(self.values < MOST_STEPS, "too many definitions are put in, or indices written out")
 
         def go(m: Node) -> Poly:
             return self.value(m, env, opened)
@@ -934,15 +955,24 @@ class Book(Algebra):
         for t in p:
             names = {y.name for other in p if other != t for b, _ in other[1] for y in b.inner if y.kind == "T"}
             alone = {b.name for b, _ in t[1] if not any(b.name in {y, *self.reads.get(y, ())} for y in names)}
-            if alone & self.bar.keys() and all(map(self.filled, t[0])) and all(self.free_input(t, *x) for x in t[1]):
+            if (
+                any(map(self.varied, alone))
+                and all(map(self.filled, t[0]))
+                and all(self.free_input(t, *x) for x in t[1])
+            ):
                 return True
         return False
+
+    def varied(self, name: str) -> bool:
+        """True for inputs with an adjoint that are not one of a few numbers."""
+        kind = self.assumed[name] if self.kind.get(name) == "input" else ""
+        return name in self.bar and kind in ("real", "positive", "prob")
 
     def free_input(self, t: Any, b: Base, e: Any) -> bool:
         """True for powers of sizes, and of inputs that can be varied or are not 0."""
         if b.kind != "T" or self.kind[b.name] != "input":
             return b.kind == "N"
-        varied = b.name in self.bar and e == floor(e) and e > 0
+        varied = self.varied(b.name) and e == floor(e) and e > 0
         known = varied or self.assumed[b.name] in ("positive", "prob") or (self.is_sign(b) and not t[0])
         return known and self.sits(b) and all(y is b or y.kind in "iN" for y in b.inner)
 
@@ -1147,6 +1177,7 @@ class Book(Algebra):
         if by:
             at = self.length(READER.read(part))
             need(self.nonnegative(less(at, number(1))), "parts of length 0")
+            need(at not in (number(1), size), "parts of length 1, or one part")
             need(self.integer(self.times(size, self.power(at, -1))), "a size that is no multiple")
         need(not self.definition, "split after the first equation")
         self.splits[frozenset(size.items())] = ("by" if by else "all", at)
@@ -1360,11 +1391,12 @@ def theorem(text: str, book: Book) -> str:
     for word, _, rest in (line.partition(" ") for line in text.splitlines()):
         said.get(word, []).append(rest)
     cost = next(x for x in said["forward"] if re.match(rf"{book.cost}\W", x))
+    held = ", what stands in stop(...) held fixed," if any("stop(" in x for x in said["forward"]) else ""
     sizes = f"For all sizes {' '.join(said['size'])} >= 1" if said["size"] else "For the sizes given"
     return "\n".join(
         [f"THEOREM {book.title}", ", ".join([sizes, *said["fact"]]), *(f"  and all {x}" for x in said["input"]),
          *(f"  and all differentiable functions {x}" for x in said["function"]),
-         f"the derivatives of {cost} are", *(f"  {d} by {x}" for x, d in book.claims.items()),
+         f"the derivatives of {cost}{held} are", *(f"  {d} by {x}" for x, d in book.claims.items()),
          "wherever, at all indices," if book.declared else "everywhere.", *(f"  {c}" for c in book.declared.values())]
     )  # fmt: skip
 

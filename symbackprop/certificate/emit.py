@@ -151,6 +151,8 @@ def accepted(emission: Emission, title: str, lemmas: Sequence[Lemma]) -> str:
         text: str = deep(lambda: emission.written(title, lemmas))
     except (Refused, RecursionError) as refusal:
         raise UnsupportedError(f"the checker of certificates refuses: {refusal}") from refusal
+    finally:
+        emission.book.forget()
     return text
 
 
@@ -178,13 +180,32 @@ def deep(function: Callable[[], Any]) -> Any:
     return found[0][0]
 
 
+class Draft(Book):
+    """The checker's book while a file is written: conditions are asked for twice, and it is done with at the end."""
+
+    known_by: tuple[dict[str, Any], list[Any]] | None = None  # lemmas, and the conditions with them
+
+    def conditions(self) -> list[Any]:
+        """As the checker has them, worked out again only where other lemmas are known."""
+        if self.known_by is None or self.known_by[0] != self.same:
+            self.known_by = dict(self.same), super().conditions()
+        return self.known_by[1]
+
+    def forget(self) -> None:
+        """Undo the circles by which bases know themselves, which the collector would find with a third of the time."""
+        for base in self.table.values():
+            if isinstance(base, check_proof.Base):
+                base.free = base.inner = frozenset()
+        self.table.clear()
+
+
 class Emission:
     """The lines of a certificate so far, and the checker's book of them."""
 
     def __init__(self, gradient: Gradient, question: Question, claim: Program, claims: Mapping[str, Tensor]) -> None:
         self.gradient, self.question, self.program = gradient, question, gradient.program
         self.inputs = {name: question.pairs[name][0] for name in claims}
-        self.book, self.text, self.hot = Book(), list[str](), list[str]()
+        self.book, self.text, self.hot = Draft(), list[str](), list[str]()
         self.bars = {bar: tensor for tensor, bar in gradient.cotangents.items()}
         zeros, names = list[Equation](), {t.name for t in (*gradient.adjoint.tensors, *claim.tensors)}
         for tensor in self.inputs.values():
@@ -437,7 +458,7 @@ class Emission:
             The gradients that the checker refuses, and what they depend on.
         """
         self.book.unmoved()  # which lemmas ask for, and what is computed again is told by its value
-        book, seen, refused = self.book, dict[Any, Equation](), list[tuple[Equation, set[str], int]]()
+        book, seen, refused = self.book, dict[Any, list[Equation]](), list[tuple[Equation, set[str], int]]()
         for e in (*self.derived.equations, *self.lines):
             name, bar = self.names.of(e.tensor), outputs.get(e.tensor)
             if name not in book.definition or e.tensor.kind != "real":
@@ -461,18 +482,23 @@ class Emission:
         ends = {n for e, _, _ in refused for n in (self.names.of(e.tensor), self.names.of(outputs[e.tensor]))}
         return ends.union(*(book.reads[n] for n in ends))
 
-    def known_before(self, e: Equation, seen: dict[Any, Equation], returned: bool) -> None:
+    def known_before(self, e: Equation, seen: dict[Any, list[Equation]], returned: bool) -> None:
         """Say what a view is of, and that a line of the user computes again what was computed before.
 
         Args:
-            seen: the equations before this one, by what they mean.
+            seen: the equations before this one, by their axes and the tensors that stand in them.
         """
         name = self.names.of(e.tensor)
         if is_view(e.value):
             self.lemma(e, ())
         elif name not in self.book.recurrent and not returned:
-            first = seen.setdefault(self.meaning(name), e)
-            if self.book.kind[name] == "backward" and first is not e:
+            axes = tuple(frozenset(n.items()) for n in self.book.axes[name] if check_proof.constant(n) != 1)
+            before = seen.setdefault((axes, frozenset(self.leaves(self.book.definition[name][1], []))), [])
+            able = list(before) if self.book.kind[name] == "backward" else []
+            before.append(e)
+            meant = self.meaning(name) if able else None
+            first = next((b for b in able if self.meaning(self.names.of(b.tensor)) == meant), None)
+            if first is not None:
                 at = iter(i for i in e.indices if i.size is not ONE)
                 there = [next(at) if i.size is not ONE else ZERO for i in first.indices]
                 self.lemma(Equation(e.tensor, e.indices, Entry(first.tensor, tuple(there))), (first.tensor,), 0)
@@ -503,8 +529,7 @@ class Emission:
     def meaning(self, name: str) -> Any:
         """What is the same of tensors that are computed alike."""
         names, node = self.book.definition[name]
-        axes = [n for n in self.book.axes[name] if check_proof.constant(n) != 1]
-        order = iter(range(len(axes)))
+        order = iter(range(len(names)))
         env = {
             n: check_proof.number(0)
             if check_proof.constant(size) == 1
@@ -512,7 +537,7 @@ class Emission:
             for n, size in zip(names, self.book.axes[name], strict=True)
         }
         try:
-            return tuple(frozenset(n.items()) for n in axes), frozenset(self.book.value(node, env).items())
+            return frozenset(self.book.value(node, env).items())
         except Refused:
             return name
 

@@ -7,13 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import certificate_numbers
 import pytest
 
 from symbackprop.certificate import check_proof
-from symbackprop.certificate.check_proof import READER, Refused, check
+from symbackprop.certificate.check_proof import READER, Refused, check, theorem
 from symbackprop.certificate.statements import show
 
 PROOFS = {p.stem: p.read_text() for p in sorted((Path(__file__).parent / "proofs").glob("*.sbp"))}
@@ -138,6 +139,7 @@ ATTACKS = {
     "a size that is made of numbers": ("layernorm", "input gain[D]", "input gain[D/2]"),
     "parts that do not go into the whole": ("layernorm", "size N D", "size N D\nsplit N by 2"),
     "parts of length 0": ("layernorm", "size N D", "size N D\nsplit N by 0"),
+    "parts of length 1": ("layernorm", "size N D", "size N D\nsplit N by 1"),
     "a chain of comparisons": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = 0*(i < 1 < 2) + "),
     "a range in an expression": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = 0*(i:D) + "),
     "a power of a power without parentheses": ("layernorm", "**2", "**2**1"),
@@ -178,6 +180,20 @@ def test_check_refuses_a_file_that_is_cut_off(cut):
 def test_check_refuses_too_many_lines():
     with pytest.raises(Refused, match="too many lines"):
         check(PROOFS["gelu"] + "size A\n" * 100_000)
+
+
+def test_check_refuses_definitions_that_are_put_in_without_end(monkeypatch):
+    """Each twice in the next: 2**40 entries, whose sum takes no step of the algebra."""
+    monkeypatch.setattr(check_proof, "MOST_STEPS", 2_000)
+    names = [f"a{k}" for k in range(41)]
+    lines = ["proof 2", "title doubled", "size N", "input x[N] real", "forward a0[i:N] = x[i]"]
+    lines += [f"forward {b}[i:N] = {a}[i] + {a}[i]" for a, b in pairwise(names)]
+    lines += ["forward J = sum(a40[i] for i in N)", "cost J", "backward dx[i:N] = a40[i]"]
+    with pytest.raises(Refused, match="too many definitions"):
+        check(numbered([*lines, f"lemma dx[i] = x[i] open {' '.join(names)}"]))
+    written_out = "sum(sum(sum(a*b*c for a in 40) for b in 40) for c in 40)*x[0]"
+    with pytest.raises(Refused, match="indices written out"):
+        check(numbered([*lines[:2], "size N", "split 40 all", "input x[N] real", f"forward J = {written_out}"]))
 
 
 def test_check_accepts_a_small_file():
@@ -223,6 +239,12 @@ def test_adjoint_accepts_the_derivative_alone(forward):
             check(small(forward, wrong))
 
 
+def test_theorem_says_what_is_held_fixed():
+    held, bare = (small(f, "x[i]") for f in ("x[i]*stop(x[i])", "x[i]**2/2"))
+    assert "stop(...) held fixed, are" in theorem(held, check(held))
+    assert "held fixed" not in theorem(bare, check(bare))
+
+
 def test_conditions_are_derived_and_compared():
     arguments = ("where((0 < x[i]), x[i], 0)", "where((0 < x[i]), 1, 0)")
     assert check(small(*arguments, conditions=["steady x[i] in J"])).ended
@@ -247,6 +269,24 @@ def test_what_need_not_move_may_be_0(p):
                   given=("input x[N] real", "input y[N] real"), conditions=[f"steady {p} in J"])  # fmt: skip
     with pytest.raises(Refused, match="does not follow"):
         check(wrong)
+
+
+@pytest.mark.parametrize(
+    ("kind", "p"), [("pm1", "sum(x[k] for k in N)"), ("bern", "sum(x[k] for k in N)"), ("pm1", "x[i]*y[i] + y[i]")]
+)
+def test_inputs_that_are_one_of_two_numbers_do_not_move(kind, p):
+    """Signs may add up to 0, whatever the other inputs are; that one writes down their adjoint changes nothing."""
+    lines = [
+        "proof 2", "title signs", "size N", f"input x[N] {kind}", "input y[N] real", "input w[N] real",
+        f"forward J = sum(w[i]*(0 < {p}) for i in N)", "cost J", "adjoint x_bar of x[i:N] = 0 uses J",
+        *(["adjoint y_bar of y[i:N] = 0 uses J"] if "y" in p else []), f"adjoint w_bar of w[i:N] = (0 < {p})*1 uses J",
+        f"backward dw[i:N] = (0 <= {p})*1", "lemma dw[i] = w_bar[i] open w_bar", "claim w dw", f"condition steady {p} in J",
+    ]  # fmt: skip
+    with pytest.raises(Refused, match="does not follow"):
+        check(numbered(lines))
+    assert certificate_numbers.refuted(numbered(lines), seeds=range(12)) is not None
+    real = [line.replace(f"x[N] {kind}", "x[N] real") for line in lines]
+    assert check(numbered(real)).ended
 
 
 @pytest.mark.parametrize("more", [[], ["nonzero x[i] in J"], ["nonzero x[i] in dx"]])
