@@ -67,7 +67,7 @@ THINNED = {
             *("codegen/test_generated_gradients", "derivations/test_gallery_pages"),
             *("precision/test_generated", "precision/test_safety"),
         ),
-        5,
+        7,
     ),
     **dict.fromkeys(
         (
@@ -78,7 +78,15 @@ THINNED = {
             *("frontends/test_trace_attacks", "training/test_loop", "frontends/test_numpy_functions"),
             *("checking/test_check_numbers", "checking/test_check_ranges", "checking/test_layers"),
         ),
-        4,
+        6,
+    ),
+    **dict.fromkeys(
+        (
+            *("checking/test_faults_of_derivation", "codegen/test_windows", "document/test_code_lines_run"),
+            *("expression/test_wrong_orders", "normal_form/test_floors", "normal_form/test_signs"),
+            *("precision/test_forward_alone", "proofs/test_closed_forms", "proofs/test_network_theorems"),
+        ),
+        3,
     ),
 }
 
