@@ -137,6 +137,3 @@ def name_elsewhere(tensor: Tensor, lines: Mapping[Tensor, Equation], called: Map
     alike = (t for t, e in lines.items() if e.note == lines[tensor].note and t is not tensor and t in called)
     names = {called[t] for t in alike}
     return dict.fromkeys([tensor], names.pop()) if len(names) == 1 else {}
-
-
-__all__ = ["name_elsewhere", "read_instead", "with_named_views"]
