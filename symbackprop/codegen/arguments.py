@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from symbackprop.errors import DataError, nearest
 from symbackprop.expression.build import Add, Expr, Multiply, Number, Power, Quotient, Remainder, Symbol, Tensor
-from symbackprop.expression.program import Assumption
+from symbackprop.expression.program import Assumption, symbols
 from symbackprop.rendering.text import to_text
 
 Array = NDArray[Any]
@@ -67,11 +67,33 @@ class Signature:
         sizes = self._fitting.get(shapes)
         if sizes is None:
             sizes = self.sizes(arrays)
+        numbers = [as_number(f"hyper-parameter {name}", given[name]) for name in self.parameters]
+        if self._told:
+            sizes, numbers = self._with_told(sizes, numbers, arrays)
         for assumption, place in self._labels:
             _check_labels(assumption, arrays[place], sizes)
-        if not self.parameters:
-            return shapes, arrays, []
-        return shapes, arrays, [as_number(f"hyper-parameter {name}", given[name]) for name in self.parameters]
+        return shapes, arrays, numbers
+
+    @cached_property
+    def _told(self) -> dict[int, Symbol]:
+        """Which hyper-parameters are sizes that no array tells by itself: a and b of an axis of size a + b."""
+        said = [size for t in self.inputs for size in t.shape]
+        said += [a.size for a, _ in self._labels if a.size is not None]
+        named = {symbol.name: symbol for size in said for symbol in symbols(size)}
+        return {k: named[name] for k, name in enumerate(self.parameters) if name in named}
+
+    def _with_told(
+        self, sizes: Mapping[Symbol, int], numbers: Sequence[float], arrays: Sequence[Array]
+    ) -> tuple[dict[Symbol, int], list[float]]:
+        """The sizes and the hyper-parameters where some of these are sizes, which every array must agree with."""
+        found, whole = dict(sizes), list(numbers)
+        for k, symbol in self._told.items():
+            if numbers[k] < 1 or not numbers[k].is_integer():
+                what = f"hyper-parameter {symbol.name} is a size: a whole number of at least 1"
+                raise DataError(f"{what}, not {numbers[k]}")
+            found[symbol] = whole[k] = int(numbers[k])
+        _check_shapes(self.inputs, arrays, found, {})
+        return found, whole
 
     @cached_property
     def _arrays(self) -> tuple[list[str], list[np.dtype[Any]]]:
@@ -139,22 +161,29 @@ class Signature:
                     sizes[size], origin[size] = array.shape[axis], tensor.name
         for tensor, array in pairs:
             _solve_multiples(tensor, array, sizes)
-        for tensor, array in pairs:
-            for axis, size in enumerate(tensor.shape):
-                wanted = size_value(size, sizes)
-                if array.shape[axis] == 0:
-                    raise DataError(
-                        f"{tensor.name} is empty: axis {to_text(size)} has size 0",
-                        help="the equations are proved for sizes of at least 1",
-                    )
-                if wanted is not None and array.shape[axis] != wanted:
-                    from_where = f" (given by {origin[size]})" if isinstance(size, Symbol) and size in origin else ""
-                    raise DataError(
-                        f"{tensor.name} has size {array.shape[axis]} along axis {axis}, which is axis {to_text(size)}"
-                        f" of size {wanted}{from_where}",
-                        evidence=[f"needed: {shape_text(tensor)}", f"given:  {array.shape}"],
-                    )
+        _check_shapes(self.inputs, arrays, sizes, origin)
         return sizes
+
+
+def _check_shapes(
+    tensors: Iterable[Tensor], arrays: Iterable[Array], sizes: Mapping[Symbol, int], origin: Mapping[Symbol, str]
+) -> None:
+    """Raise a DataError for the first axis that is empty or disagrees with the sizes, which have an origin."""
+    for tensor, array in zip(tensors, arrays, strict=True):
+        for axis, size in enumerate(tensor.shape):
+            wanted = size_value(size, sizes)
+            if array.shape[axis] == 0:
+                raise DataError(
+                    f"{tensor.name} is empty: axis {to_text(size)} has size 0",
+                    help="the equations are proved for sizes of at least 1",
+                )
+            if wanted is not None and array.shape[axis] != wanted:
+                from_where = f" (given by {origin[size]})" if isinstance(size, Symbol) and size in origin else ""
+                raise DataError(
+                    f"{tensor.name} has size {array.shape[axis]} along axis {axis}, which is axis {to_text(size)}"
+                    f" of size {wanted}{from_where}",
+                    evidence=[f"needed: {shape_text(tensor)}", f"given:  {array.shape}"],
+                )
 
 
 def shape_text(tensor: Tensor) -> str:
@@ -242,7 +271,11 @@ def _solve_multiples(tensor: Tensor, array: Array, sizes: dict[Symbol, int]) -> 
 
 def _check_labels(assumption: Assumption, array: Array, sizes: Mapping[Symbol, int]) -> None:
     bound = None if assumption.size is None else size_value(assumption.size, sizes)
-    if bound is None or not array.size:
+    if not array.size:
+        return
+    if bound is None:  # nothing says where they end
+        if (low := int(array.min())) < 0:
+            raise DataError(f"{assumption.tensor.name} holds the label {low}, but labels run from 0")
         return
     flat = array.ravel().view(np.uint64)  # in which what is below 0 is very large
     if flat[flat.argmax()] < bound:  # for few labels faster than max()

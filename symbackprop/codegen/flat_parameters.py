@@ -124,8 +124,8 @@ class FlatLayout:
         return array
 
     def arguments(self, params: Mapping[str, Any], X: Any, Y: Any) -> list[Array]:
-        """Data and parameters in the order in which the code takes them; Y is left out if it is None."""
-        if type(params) is dict and Y is not None and len(params) == len(self.names):
+        """Data and parameters in the order in which the code takes them."""
+        if type(params) is dict and len(params) == len(self.names):
             arrays = [X, Y, *map(params.get, self.names)]
             dtype = self.dtype
             for (
@@ -138,22 +138,29 @@ class FlatLayout:
             else:
                 if tuple([a.shape for a in arrays]) in self._fitting:
                     return arrays
-        arrays = self._checked(params, X, Y)
-        if Y is not None and len(self._fitting) < REMEMBERED:
+        self._check_names(params)
+        arrays = self._with_parameters(self.data(X, Y), params)
+        if len(self._fitting) < REMEMBERED:
             self._fitting.add(tuple([a.shape for a in arrays]))
         return arrays
 
-    def _checked(self, params: Mapping[str, Any], X: Any, Y: Any) -> list[Array]:
+    def without_targets(self, params: Mapping[str, Any], X: Any) -> list[Array]:
+        """The same without Y."""
+        self._check_names(params)
+        return self._with_parameters([self._matrix("X", X, self.inputs, "first", self.x)], params)
+
+    def _check_names(self, params: Mapping[str, Any]) -> None:
         if (
             not isinstance(params, Mapping)
             or len(params) != len(self.names)
             or any(n not in params for n in self.names)
         ):
             same_names("parameter", self.names, params)
-        data = [self._matrix("X", X, self.inputs, "first", self.x)] if Y is None else list(self.data(X, Y))
+
+    def _with_parameters(self, data: Sequence[Array], params: Mapping[str, Any]) -> list[Array]:
         arrays = [as_array(t.name, params[t.name], t, self.dtype) for t in self.parameters]
         self._check(data, arrays)
-        return data + arrays
+        return [*data, *arrays]
 
     def _check(self, data: Sequence[Array], arrays: Sequence[Array]) -> None:
         for tensor, array, shape in zip(self.parameters, arrays, self.shapes, strict=True):

@@ -277,7 +277,7 @@ class CompiledNetwork:
 
     def predict(self, params: Mapping[str, Any], X: Any, /) -> Array:
         """The activations of the last layer. Shapes: (m, K)."""
-        x, *arrays = self.layout.arguments(params, X, None)
+        x, *arrays = self.layout.without_targets(params, X)
         out = np.empty((len(x), self.layout.outputs(arrays)), self.layout.dtype)
         self.runners["predict"]([x, *arrays], [], [out])
         return out

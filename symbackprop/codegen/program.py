@@ -19,7 +19,7 @@ import numpy as np
 from symbackprop.calculus.derivation import Gradient
 from symbackprop.codegen.arguments import Array, Shapes, Signature
 from symbackprop.codegen.lowering.extremum_bodies import with_named_bodies
-from symbackprop.codegen.lowering.form import Form, OfMatrix, equation_text, soon
+from symbackprop.codegen.lowering.form import Form, Gather, OfMatrix, equation_text, soon
 from symbackprop.codegen.lowering.logistic import with_one_exponential
 from symbackprop.codegen.lowering.lower import lower
 from symbackprop.codegen.lowering.marked import marked
@@ -36,7 +36,7 @@ from symbackprop.codegen.numpy.plain import print_function
 from symbackprop.codegen.runner import Kept, Run
 from symbackprop.errors import UnsupportedError, nearest
 from symbackprop.expression.build import ONE, Entry, Expr, Tensor, rewrite
-from symbackprop.expression.program import Equation, Program, symbols, unused
+from symbackprop.expression.program import Assumption, Equation, Program, symbols, unused
 from symbackprop.frontends.numpy.session import axis_indices
 from symbackprop.proofs.stable_logs import accurate, stabilise
 from symbackprop.proofs.stable_masks import masked_slopes
@@ -345,7 +345,20 @@ def check_dtype(dtype: str) -> None:
 
 def signature_of(form: Form, program: Program, dtype: str) -> Signature:
     """What the code of `form` takes."""
-    return Signature(form.inputs, tuple(p.name for p in form.parameters), np.dtype(dtype), program.assumptions)
+    known = (*program.assumptions, *_looked_up(form, program.assumptions))
+    return Signature(form.inputs, tuple(p.name for p in form.parameters), np.dtype(dtype), known)
+
+
+def _looked_up(form: Form, assumptions: Sequence[Assumption]) -> list[Assumption]:
+    """Where labels must lie since the code looks up what stands there, where something else is said of them."""
+    said = {(a.tensor, a.size) for a in assumptions if a.kind == "labels"}
+    labels, found = {tensor for tensor, _ in said}, dict[Assumption, None]()
+    for statement in form.statements:
+        if isinstance(statement, Gather) and not statement.guarded:
+            for position, size in zip(statement.positions, statement.source.shape, strict=True):
+                if isinstance(position, Entry) and position.tensor in labels and (position.tensor, size) not in said:
+                    found[Assumption("labels", position.tensor, size)] = None
+    return [*found]
 
 
 def load_module(source: str, name: str = MODULE) -> dict[str, Any]:

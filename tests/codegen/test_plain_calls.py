@@ -177,3 +177,35 @@ def test_without_a_plain_call_in_c_the_results_are_the_same(compiled, monkeypatc
     for _ in range(3):
         same(plain(*arguments, lam=0.5), expected)
         assert all(np.array_equal(array, outputs[name]) for name, array in other(**given).items())
+
+
+def test_no_targets_are_named_as_what_is_wrong(compiled):
+    (f, by_numpy, (params, X, _)), _ = compiled
+    for given in (f, by_numpy):
+        for call in (given.cost, given.gradient, given):  # C would read memory that is nobody's
+            with pytest.raises(DataError, match="Y is NoneType"):
+                call(params, X, None, lam=0.5)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+@pytest.mark.parametrize(("rows", "labels"), [("V", "U"), ("V", "9"), ("V + U", "V + U"), ("V + U", "V")])
+def test_labels_lie_inside_of_what_is_looked_up_wherever_its_size_is_told(rows, labels, backend):
+    def rows_of(w, y):
+        return (w[y] ** 2).sum()
+
+    traced = sb.trace(rows_of, shapes={"w": (rows, "D"), "y": ("N",)}, assume={"y": f"labels:{labels}"})
+    f, sizes = sb.compile(traced, backend), {"V": 3, "U": 4} if rows != "V" else {}
+    given = {"w": RANDOM.normal(size=(7, 2)), **sizes}
+    last = 2 if (rows, labels) == ("V + U", "V") else 6
+    for _ in range(2):  # the second time C looks at the arguments itself
+        found = f(**given, y=np.array([0, last, 0]))
+        np.testing.assert_allclose(found["out"], (given["w"][[0, last, 0]] ** 2).sum())
+        for bad in (last + 1, -1):
+            with pytest.raises(DataError, match=f"y holds the label {bad}, but labels run from 0"):
+                f(**given, y=np.array([0, bad, 0]))
+    for wrong in (3, 5) if sizes else ():
+        with pytest.raises(DataError, match=f"w has size 7 along axis 0, which is axis V . U of size {wrong + 3}"):
+            f(**given | {"U": wrong}, y=np.zeros(3, int))
+    for odd in (0, -1, 2.5, np.nan) if sizes else ():
+        with pytest.raises(DataError, match="hyper-parameter V is a size: a whole number of at least 1, not"):
+            f(**given | {"V": odd}, y=np.zeros(3, int))

@@ -28,6 +28,7 @@ from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Entry, Expr, Symbol, Tensor, entries
 from symbackprop.expression.program import symbols
 
+NO_END = 1 << 63  # of labels of which it is only known that none is below 0
 SPARE = 2  # workspaces that are kept for the next calls
 
 
@@ -47,13 +48,13 @@ class CProgram:
     def __init__(self, name: str, form: Form, signature: Signature) -> None:
         whole = windowed(with_one_exponential(marked(form, signature.assumptions)), as_it_lies)
         form = rowwise(turned(in_place(tidied(whole))))
-        known = {a.tensor for a in signature.assumptions if a.kind == "labels"}
+        known = {(a.tensor, a.size) for a in signature.assumptions if a.kind == "labels"}
         for statement in form.statements:
             if isinstance(statement, OfMatrix):
                 raise UnsupportedError(f"the {statement.kind} of a matrix has no C form",
                                        help='take the code for NumPy: backend="numpy"')  # fmt: skip
             if isinstance(statement, Gather) and not statement.guarded:
-                _check_positions(statement.positions, known)
+                _check_positions(statement, known)
         self.form, self.signature, self.count = form, signature, len(form.inputs)
         self.made = list(dict.fromkeys(form.outputs))
         self.given = {t: form.inputs.index(t) for t in form.outputs if t in form.inputs}
@@ -72,7 +73,7 @@ class CProgram:
         self._kernel = kernel_of(library, name)
         self.names = [t.name for t in self.made]
         self.plain = len(self.made) == len(form.outputs) and not self.given
-        self.labels = [a for a in signature.assumptions if a.kind == "labels" and a.size is not None]
+        self.labels = [a for a in signature.assumptions if a.kind == "labels"]
         self.quick = self._quick() if self.plain else None
 
     def __call__(self, *arguments: Any) -> Any:
@@ -135,8 +136,8 @@ class CProgram:
 
     def _bound(self, tensor: Tensor, sizes: Mapping[Symbol, int]) -> int:
         """Below what the labels of an input lie; 0 if nothing is said."""
-        ends = [size_value(a.size, sizes) for a in self.labels if a.tensor is tensor and a.size is not None]
-        return min((end for end in ends if end), default=0)
+        ends = [None if a.size is None else size_value(a.size, sizes) for a in self.labels if a.tensor is tensor]
+        return min((NO_END if end is None else end for end in ends), default=0)
 
     def _shape(self, tensor: Tensor, sizes: Mapping[Symbol, int]) -> tuple[int, ...]:
         return tuple(size_value(s, sizes) or 0 for s in tensor.shape)
@@ -145,11 +146,12 @@ class CProgram:
         return np.dtype(np.int64) if tensor.kind == "integer" else self.signature.dtype
 
 
-def _check_positions(positions: tuple[Expr, ...], known: set[Tensor]) -> None:
-    """C looks at whatever it is told to, so a position must be known to lie inside: an index, or a checked label."""
-    for position in positions:
+def _check_positions(gather: Gather, known: set[tuple[Tensor, Expr | None]]) -> None:
+    """C looks at whatever it is told to, so a position must be known to lie inside: an index, or a label of which it is
+    checked that it is below the size of this axis."""
+    for position, size in zip(gather.positions, gather.source.shape, strict=True):
         inside = list(entries(position))
-        if inside and not (isinstance(position, Entry) and position.tensor in known):
+        if inside and not (isinstance(position, Entry) and (position.tensor, size) in known):
             names = ", ".join(dict.fromkeys(e.tensor.name for e in inside))
             raise UnsupportedError(f"a look-up by {names} has no C form: it might lie outside")
 
