@@ -28,9 +28,19 @@ def unwritten_as(value: float) -> Iterator[list[str]]:
             module = sys.modules.get(library)
             for name in names if module else ():
                 own = getattr(module, name)
-                undone.callback(setattr, module, name, own)
-                setattr(module, name, _filling(own, value, made))
+                other = _filling(own, value, made)
+                for place in (vars(module), *_with(name, own)):
+                    undone.callback(place.__setitem__, name, own)
+                    place[name] = other
         yield made
+
+
+def _with(name: str, maker: Callable[..., Any]) -> list[dict[str, Any]]:
+    """The names of modules that have it by this name, as after `from numpy import empty`: all but those of libraries
+    that have makers."""
+    every = [m for n, m in [*sys.modules.items()] if n.partition(".")[0] not in MAKERS]
+    places = (getattr(m, "__dict__", None) for m in every)
+    return [place for place in places if type(place) is dict and place.get(name) is maker]
 
 
 def _filling(maker: Callable[..., Any], value: float, made: list[str]) -> Callable[..., Any]:

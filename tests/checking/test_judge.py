@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from numpy import empty
 
 import symbackprop as sb
 from symbackprop.checking import check, decide, trace_agreement
@@ -309,6 +310,15 @@ def test_zero_times_what_np_empty_left_is_no_zero():
     answer = sb.check(lambda x: 2.0 * x, backward, shapes=ROWS)
     assert answer.status == "MALFORMED" and "np.empty" in str(answer)
     assert np.empty.__module__ == "numpy", "what stood in its place is gone"
+
+
+def test_it_is_none_either_by_a_name_of_its_own():
+    def backward(dout, x):
+        return {"x": 0.0 * empty(x.shape) + 2.0 * dout}
+
+    answer = sb.check(lambda x: 2.0 * x, backward, shapes=ROWS)
+    assert answer.status == "MALFORMED" and "np.empty" in str(answer)
+    assert empty is np.empty
 
 
 # Numbers.
