@@ -67,9 +67,11 @@ class Signature:
         sizes = self._fitting.get(shapes)
         if sizes is None:
             sizes = self.sizes(arrays)
-        numbers = [as_number(f"hyper-parameter {name}", given[name]) for name in self.parameters]
-        if self._told:
-            sizes, numbers = self._with_told(sizes, numbers, arrays)
+        numbers: list[float] = []
+        if self.parameters:
+            numbers = [as_number(f"hyper-parameter {name}", given[name]) for name in self.parameters]
+            if self._told:
+                sizes, numbers = self._with_told(sizes, numbers, arrays)
         for assumption, place in self._labels:
             _check_labels(assumption, arrays[place], sizes)
         return shapes, arrays, numbers
