@@ -391,7 +391,8 @@ class Composition:
             table: dict[Expr, Expr] = dict(zip(self._lines[right].indices, line.indices, strict=True))
             told = self._in_own_tensors(substitute(here, table), line)
             if told is not None:
-                yield found.tensor, names, self._told(told, self._own_tensors(line), line)
+                own = self._own_tensors(line)
+                yield found.tensor, _by_user_alone(names, own), self._told(told, own, line)
 
     def shows(self, line: Equation, right: Expr) -> bool:
         """Whether a line as it would be right is seen to compute this, by what was found of all before it."""
@@ -1097,6 +1098,17 @@ def _only_chooses(value: Expr) -> bool:
     if isinstance(value, Where):
         return _only_chooses(value.then) and _only_chooses(value.otherwise)
     return isinstance(value, Entry | Number)
+
+
+def _by_user_alone(names: Names, own: Mapping[Tensor, Lemma]) -> Names:
+    """The same with the tensors that the user has, too, as his."""
+    plain = {t: e.tensor for t, lemma in own.items() if (e := lemma.equation).value is Entry(t, e.indices)}
+
+    def visit(node: Expr) -> Expr | None:
+        known = plain.get(node.tensor) if isinstance(node, Entry) else None
+        return Entry(known, node.indices) if known is not None and isinstance(node, Entry) else None
+
+    return {old: plain.get(new, new) if isinstance(new, Tensor) else rewrite(new, visit) for old, new in names.items()}
 
 
 def _comes_before(times: Sequence[Poly], others: Sequence[Poly]) -> bool:

@@ -19,6 +19,7 @@ from symbackprop.rendering.layout import Layout, relation, row
 from symbackprop.rendering.math import layout_of
 from symbackprop.rendering.notation import NAMES
 
+BEFORE = "_before"  # d_before is what a line that computes d reads under this name
 _MOST = 60  # nodes of a formula that is still read
 
 

@@ -57,7 +57,7 @@ def test_two_faults_are_told_each_with_its_line_and_cured_together():
     assert two == f"line {line_of(backward, '# the second fault')}: two indices of W1 are swapped"
     assert sorted(verdict.cure.split("; ")) == [
         "db2[d] = sum(n, dz[n,d])",
-        "dout[n,d] = dout[n,d] + sum(d_1, dz[n,d_1]*W1[d,d_1])",
+        "dout[n,d] = dout_before[n,d] + sum(d_1, dz[n,d_1]*W1[d,d_1])",
     ]
 
 

@@ -11,12 +11,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from symbackprop.checking.user_lines import told_apart, with_parts, with_users_names
+from symbackprop.checking.user_lines import BEFORE, told_apart, with_parts, with_users_names
 from symbackprop.checking.verdict import CuredLine
 from symbackprop.codegen.code_lines import code_lines
 from symbackprop.codegen.program import plain_source
 from symbackprop.errors import SymbackpropError
-from symbackprop.expression.build import Tensor, entries_once, tensors_in
+from symbackprop.expression.build import Expr, Tensor, entries_once, tensors_in
 from symbackprop.expression.program import PART, Equation, Program, symbols
 from symbackprop.proofs.shortening.unit_axes import factored, squeezed
 from symbackprop.rendering.text import to_text
@@ -47,7 +47,7 @@ def cured_lines(backward: Program, called: Mapping[str, str], changed: Sequence[
         value = factored(with_parts(shown.value, _parts(plain)))
         if value is factored(with_parts(before.value, _parts(old))):
             continue  # what is shown would be the line that it replaces
-        apart = told_apart(called, plain, value)
+        apart = _told_from_own(shown.tensor, told_apart(called, plain, value), value)
         found[target] = CuredLine(
             int(line[1]),
             with_users_names(shown.left, called),
@@ -56,6 +56,13 @@ def cured_lines(backward: Program, called: Mapping[str, str], changed: Sequence[
             target == place,
         )
     return tuple(found.values())
+
+
+def _told_from_own(own: Tensor, called: Mapping[str, str], value: Expr) -> dict[str, str]:
+    """The names, with s_before for another tensor that is called s as the line's own one."""
+    name = called.get(own.name, own.name)
+    others = {t.name for t in tensors_in(value)} - {own.name}
+    return {**called, **{t: f"{name}{BEFORE}" for t in others if called.get(t, t) == name}}
 
 
 def _whole_line(equations: Sequence[Equation], place: int) -> int | None:

@@ -284,20 +284,26 @@ def _missing(absent: Sequence[Equation], tensor: Tensor, strays: Mapping[Tensor,
     return [e.tensor for e in fitting[:MOST_DERIVATIVES]]
 
 
-def readers_of(case: Refuted, lines: Sequence[Equation]) -> list[tuple[Tensor, list[Equation]]]:
-    """Tensors that are right and of whose readers some lead to nothing right, with these."""
+def wrong_readers(case: Refuted, lines: Sequence[Equation]) -> dict[Tensor, list[Equation]]:
+    """Tensors that are right, as far as what is computed of them tells, with those of their readers that lead to
+    nothing right."""
     found = _likenesses(case, lines)
     leads = set(found)
     for line in reversed(lines):
         if line.tensor in leads:
             leads |= mentioned(line.value)
-    wrong: dict[Tensor, list[Equation]] = {}
+    wrong: dict[Tensor, list[Equation]] = {line.tensor: [] for line in lines}
     for line in lines:
-        for tensor in mentioned(line.value) & leads if line.tensor not in leads else ():
-            wrong.setdefault(tensor, []).append(line)
-    own = [line.tensor for line in lines if line.tensor in wrong]
-    read = {t: sum(t in mentioned(line.value) for line in lines) for t in own}
-    return [(t, wrong[t]) for t in own if len(wrong[t]) < read[t]]
+        for tensor in mentioned(line.value) & leads & wrong.keys() if line.tensor not in leads else ():
+            wrong[tensor].append(line)
+    return {tensor: readers for tensor, readers in wrong.items() if readers}
+
+
+def readers_of(case: Refuted, lines: Sequence[Equation]) -> list[tuple[Tensor, list[Equation]]]:
+    """Tensors that are right and of whose readers some lead to nothing right, with these."""
+    wrong = wrong_readers(case, lines)
+    read = {t: sum(t in mentioned(line.value) for line in lines) for t in wrong}
+    return [(t, readers) for t, readers in wrong.items() if len(readers) < read[t]]
 
 
 def faults_at(case: Refuted, line: Equation, lines: Sequence[Equation]) -> Iterator[CutFault]:

@@ -22,6 +22,7 @@ from symbackprop.checking.budget import SHARES, Budget
 from symbackprop.checking.diagnosis.compare import Comparison, Diagnosis, compared
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.cut_fault import CutFault, cut_fault, search_between
+from symbackprop.checking.diagnosis.interchanged import interchanged
 from symbackprop.checking.diagnosis.line_edits import Edit
 from symbackprop.checking.diagnosis.locate import line_that_mends, located
 from symbackprop.checking.diagnosis.misread_names import misread_name
@@ -33,7 +34,7 @@ from symbackprop.checking.diagnosis.skipped_lines import skipped_lines
 from symbackprop.checking.other_rounds import Names, renamed
 from symbackprop.checking.proof_search import EXPLICIT, Sides, Strategy, search_proof
 from symbackprop.checking.sample_points import Sampler
-from symbackprop.checking.user_lines import numbered, with_parts
+from symbackprop.checking.user_lines import BEFORE, numbered, with_parts
 from symbackprop.errors import SymbackpropError, UnsupportedError
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import (
@@ -55,7 +56,7 @@ from symbackprop.expression.build import (
     substitute,
 )
 from symbackprop.expression.functions import CONSTANT_LOCALLY, STOP_GRADIENT, Function
-from symbackprop.expression.program import PART, Equation, defined_once
+from symbackprop.expression.program import PART, Equation, defined_once, unused
 from symbackprop.expression.recurrence import in_order, recurrent
 from symbackprop.expression.shown import enumerated
 from symbackprop.expression.sizes import decided
@@ -111,6 +112,10 @@ def diagnoses(case: Refuted, budget: Budget, several: Budget | None = None) -> D
     misread = _misread(case, trials, budget) if fault is None and case.formula is None else None
     if misread is not None:
         return misread
+    if len(case.own_lines) > LONG and fault is None:  # no value of one tensor makes it right
+        swapped = next((c for c in _in_each_others_place(case, trials, budget) if c.text), None)
+        if swapped is not None:
+            return swapped
     own, derivation = _own_search(case, trials), _derivation_search(case, trials)
     searches: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
         lambda: _by_independent_entries(case, budget),
@@ -119,6 +124,7 @@ def diagnoses(case: Refuted, budget: Budget, several: Budget | None = None) -> D
         lambda: _cures(case, own, "plausible", budget),
         lambda: of_another_forward(case, _points(case), budget),
         lambda: _slips(case, derivation, "likely", budget),
+        lambda: _in_each_others_place(case, trials, budget) if len(case.own_lines) <= LONG else iter(()),
         lambda: _at_cut(case, trials, budget) if fault is None else iter(()),
         lambda: _cures(case, own, "several", budget),
         lambda: _several_faults(case, trials, own, several or budget) if fault is None else iter(()),
@@ -360,6 +366,7 @@ def _cotangents_alike(case: Refuted, right: Tensor) -> list[Tensor]:
 def _of_round(case: Refuted, last: Tensor, place: str, names: Names) -> str:
     """What a line computes in the round that ends with this tensor, in the names of another round; "" if nothing."""
     lines, reached = {e.tensor: e for e in case.own_lines}, [last]
+    users = case.traced.variables
     for tensor in reached:
         if tensor not in lines:
             continue
@@ -367,9 +374,11 @@ def _of_round(case: Refuted, last: Tensor, place: str, names: Names) -> str:
         if line.note == place:
             value = with_parts(line.value, _parts(case, place))
             here: Names = {**{t: t for t in (tensor, *mentioned(value))}, **names}
-            left, value = renamed(line.left, here) or line.left, renamed(value, here) or value
-            called = case.traced.variables
-            return f"{place}: {to_text(_renamed(left, called))} = {to_text(_renamed(value, called))}"
+            left, right = renamed(line.left, here) or line.left, renamed(value, here) or value
+            tensors = {t: old for old, t in here.items() if isinstance(t, Tensor) and isinstance(old, Tensor)}
+            called = {**{t: users[old] for t, old in tensors.items() if old in users}, **users}
+            older = _before(users.get(tensor, tensor.name), called, right)
+            return f"{place}: {to_text(_renamed(left, called))} = {to_text(_renamed(right, called | older))}"
         reached += sorted(mentioned(line.value) - set(reached), key=lambda t: t.name)
     return ""
 
@@ -377,11 +386,24 @@ def _of_round(case: Refuted, last: Tensor, place: str, names: Names) -> str:
 def _shown(case: Refuted, line: Equation, value: Expr) -> tuple[str, str]:
     """What a line computes, or a part of it, in the user's names, and what is said of an older value of its name."""
     own, value = _called(case, line), with_parts(value, _parts(case, line.note))
-    names = _plainly_named(case, replace(line, value=value))
-    names |= {t: f"{own}_before" for t in mentioned(value) if case.traced.variables.get(t, t.name) == own}
+    names = _told_apart(case, replace(line, value=value))
     text = to_text(_renamed(value, names))
-    before = f"; {own}_before is the {own} that this line reads" if f"{own}_before" in text else ""
+    before = f"; {own}{BEFORE} is the {own} that this line reads" if f"{own}{BEFORE}" in text else ""
     return f"{own}[{','.join(i.name for i in line.indices)}] = {text}", before
+
+
+def _told_apart(case: Refuted, line: Equation) -> dict[Tensor, str]:
+    """The user's names of what a line reads, without that of the line itself."""
+    return _plainly_named(case, line) | {
+        t: name
+        for t, name in _before(_called(case, line), case.traced.variables, line.value).items()
+        if t is not line.tensor  # of other steps
+    }
+
+
+def _before(own: str, called: Mapping[Tensor, str], value: Expr) -> dict[Tensor, str]:
+    """d_before for what a line that computes d reads under this name."""
+    return {t: f"{own}{BEFORE}" for t in mentioned(value) if called.get(t, t.name) == own}
 
 
 def _slips_between(case: Refuted, trials: Trials, fault: CutFault, budget: Budget) -> Iterator[Diagnosis]:
@@ -593,6 +615,20 @@ def _interchanged(case: Refuted, trials: Trials) -> Iterator[Diagnosis]:
             yield Diagnosis(f"{name}: this is the gradient of {other}{'' if proved else AS_SHOWN}")
 
 
+def _in_each_others_place(case: Refuted, trials: Trials, budget: Budget) -> Iterator[Diagnosis]:
+    """Two names that stand for each other's tensors."""
+    if case.set_aside or case.formula is not None:
+        return
+    for found in interchanged(case, trials):
+        one, other = found.names
+        words = f"{found.place}: {one} and {other} are interchanged"
+        if _proved(case, Edit(words, "", found.lines), case.own_lines, _goals(case), budget):
+            text = f"{other} belongs where {one} stands, and {one} where {other} stands"
+            yield Diagnosis(words, text, found.lines)
+        elif trials.telling:
+            yield Diagnosis(f"{words}{AS_SHOWN}")
+
+
 def _own_search(case: Refuted, trials: Trials) -> EditSearch:
     goals = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
     goals |= {t: t for n, t in case.traced.gradients.items() if n in case.right}
@@ -649,14 +685,14 @@ def _cures(
         if case.formula is not None and case.formula.tensor in mentioned(line.value):
             continue  # delta2 = delta2 is no cure
         called = case.traced.variables.get(line.tensor, line.tensor.name)
-        right = to_text(_renamed(line.value, _plainly_named(case, line)))
+        right = to_text(_renamed(line.value, _told_apart(case, line)))
         left = f"{called}[{','.join(i.name for i in line.indices)}]"
         lines = edit.equations
         if case.unknown(right):  # what has no name is written out
             facts = case.gradient.program.facts
             lines = tuple(replace(e, value=decided(with_parts(e.value, _parts(case)), facts)) for e in lines)
             line = next(e for e in lines if e.tensor is line.tensor)
-            right = to_text(_renamed(line.value, _plainly_named(case, line)))
+            right = to_text(_renamed(line.value, _told_apart(case, line)))
         text = f"{left} = {right}"
         notes = dict.fromkeys(e.note for e in edit.equations if e.note)
         place = " and ".join(notes if len(notes) == 1 else dict.fromkeys(n.removeprefix(PART) for n in notes))
@@ -742,7 +778,9 @@ def _derivative_names(case: Refuted) -> dict[Tensor, str]:
     sources = {bar: user.get(t, t.name) for t, bar in case.gradient.cotangents.items() if t in user or t in case.inputs}
     names = list(sources.values())
     tensors = {bar: t.name for t, bar in case.gradient.cotangents.items()}
-    return {bar: f"d{name}" if names.count(name) == 1 else f"d{tensors[bar]}" for bar, name in sources.items()}
+    taken = {t.name for t in case.traced.backward.tensors}  # the third dx of the pass may be called dx_3 there
+    numbered = {bar: unused(f"d{tensors[bar]}", taken) for bar in sources}
+    return {bar: f"d{name}" if names.count(name) == 1 else numbered[bar] for bar, name in sources.items()}
 
 
 def _slip(case: Refuted, edit: Edit, search: EditSearch) -> str:

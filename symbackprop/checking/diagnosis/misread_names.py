@@ -105,13 +105,18 @@ def _bindings(ran: Sequence[Ran], tensor: Tensor, called: Mapping[Tensor, str]) 
         lambda r: (r.line, r.calls) != (run.line, run.calls) or r.tensor is None, ran[turn + 1 :]
     )
     computed = {called.get(r.tensor, "") for r in later if r.tensor is not None}
-    functions = _functions("".join(linecache.getlines(run.calls[0].file)))
-    around = [f for f in functions if f.lineno <= run.line <= (f.end_lineno or 0)]
-    for node in ast.walk(max(around, key=lambda f: f.lineno)) if around else ():
+    for node in statements_around(run):
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Name(id=other)) if name != other:
                 if called[tensor] in (name, other) and name not in computed:
                     yield name, other, node.lineno
+
+
+def statements_around(run: Ran) -> Iterator[ast.AST]:
+    """What the function consists of that a line ran in."""
+    functions = _functions("".join(linecache.getlines(run.calls[0].file)))
+    around = [f for f in functions if f.lineno <= run.line <= (f.end_lineno or 0)]
+    return ast.walk(max(around, key=lambda f: f.lineno)) if around else iter(())
 
 
 @lru_cache(maxsize=4)

@@ -43,7 +43,7 @@ def with_named_views(case: Refuted) -> Refuted:
     facts = case.gradient.program.facts
     for line in lines.values():
         for entry in entries_once(line.value):
-            array, running = entry.tensor, _running(entry) if entry.tensor in lines else ()
+            array, running = entry.tensor, running_along(entry) if entry.tensor in lines else ()
             if not running or not _is_inside(entry, facts) or any(_of_view(entry, view) for view in views.values()):
                 continue
             named = array if _reshaped(entry) else read_instead(array, line, rounds[line.note], lines)
@@ -60,7 +60,7 @@ def with_named_views(case: Refuted) -> Refuted:
 
     def visit(node: Expr) -> Expr | None:
         found = next((v for v in views.values() if isinstance(node, Entry) and _of_view(node, v)), None)
-        return Entry(found.tensor, _running(node)) if found is not None and isinstance(node, Entry) else None
+        return Entry(found.tensor, running_along(node)) if found is not None and isinstance(node, Entry) else None
 
     backward = case.traced.backward
     changed = (replace(e, value=rewrite(e.value, visit)) for e in backward.equations)
@@ -69,7 +69,7 @@ def with_named_views(case: Refuted) -> Refuted:
     return replace(case, sides=sides, traced=replace(case.traced, backward=backward, variables=called))
 
 
-def _running(entry: Entry) -> tuple[Index, ...]:
+def running_along(entry: Entry) -> tuple[Index, ...]:
     """The indices that run along an array that is read in part or with other axes, in the order of its axes; none if
     the whole is read, or other places than of such an array."""
     within = [_digits(place) for place in entry.indices]
@@ -101,7 +101,7 @@ def _reshaped(entry: Entry) -> bool:
 
 def _of_view(entry: Entry, view: Equation) -> bool:
     """True if an entry reads this part of this array."""
-    running = _running(entry) if isinstance(view.value, Entry) and view.value.tensor is entry.tensor else ()
+    running = running_along(entry) if isinstance(view.value, Entry) and view.value.tensor is entry.tensor else ()
     if [i.size for i in running] != [i.size for i in view.indices]:
         return False
     return substitute(view.value, dict(zip(view.indices, running, strict=True))) is entry

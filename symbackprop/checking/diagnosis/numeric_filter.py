@@ -33,6 +33,7 @@ NEAR = 1e-6
 SAME = 1e-9  # relative to the largest entry
 FAINT = 1e-12  # gradients where everything is saturated are rounding errors
 DIM = 1e-4  # and where much is, they have few digits
+VAST = 1e100  # beyond it powers and products overflow, within a line where no array shows it
 PLAIN = 1e-7  # a relative difference that is no rounding
 MAXIMUM_TRIALS = 160
 POINTS, DRAWN, LARGER = 3, 6, 6
@@ -150,6 +151,7 @@ class Trials:
         self.case = case
         forward = case.traced.forward.equations
         self.lines = tuple(dict.fromkeys((*forward, *case.derived_lines, *case.own_lines)))
+        self._tensors = tuple(line.tensor for line in self.lines)
         self._alike: dict[Tensor, Hashable] = {}
         self.benches: list[Vectors] = []
         others: list[Vectors] = []
@@ -162,7 +164,7 @@ class Trials:
                     bench is None
                     or self._faint(bench, least)
                     or self._silent(bench)
-                    or (alive and self._partly_silent(bench))
+                    or (alive and (self._partly_silent(bench) or self._vast(bench)))
                 ):
                     continue
                 (self.benches if self._shows(bench) else others).append(bench)
@@ -251,6 +253,10 @@ class Trials:
         """True where a gradient is 0 that is not so everywhere: behind a layer of which no unit is alive all are."""
         moving = [t for t in self.case.derived.values() if t in self.case.sides.derived.by_tensor]
         return not all(np.any(bench.arrays[t]) for t in moving)
+
+    def _vast(self, bench: Vectors) -> bool:
+        """True where something grows so that right formulas may have wrong numbers: exp(s) without a shift."""
+        return any(np.any((np.abs(a) > VAST) & np.isfinite(a)) for a in map(bench.arrays.__getitem__, self._tensors))
 
     def _shows(self, bench: Vectors) -> bool:
         claimed, derived = self.case.traced.gradients, self.case.derived
