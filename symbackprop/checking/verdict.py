@@ -39,6 +39,8 @@ class CuredLine:
         left, right: what it would compute.
         code: how it could be written, "" if no code for it was found.
         whole: False if the cure changed only a part of the line.
+        told: the right side for plain text, with d_before for an older value of the name d that the line gives; what
+            is typeset has an arrow instead.
     """
 
     number: int
@@ -46,11 +48,12 @@ class CuredLine:
     right: Expr
     code: str = ""
     whole: bool = True
+    told: Expr | None = None
 
     @property
     def text(self) -> str:
         """The equation in plain text."""
-        return f"{to_text(self.left)} = {to_text(self.right)}"
+        return f"{to_text(self.left)} = {to_text(self.told or self.right)}"
 
 
 @dataclass(frozen=True)

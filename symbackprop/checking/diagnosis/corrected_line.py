@@ -47,13 +47,15 @@ def cured_lines(backward: Program, called: Mapping[str, str], changed: Sequence[
         value = factored(with_parts(shown.value, _parts(plain)))
         if value is factored(with_parts(before.value, _parts(old))):
             continue  # what is shown would be the line that it replaces
-        apart = _told_from_own(shown.tensor, told_apart(called, plain, value), value)
+        apart = told_apart(called, plain, value)
+        older = _told_from_own(shown.tensor, apart, value)
         found[target] = CuredLine(
             int(line[1]),
             with_users_names(shown.left, called),
             with_users_names(value, apart),
             _code(program, program.equations[target], called) if apart == called else "",
             target == place,
+            with_users_names(value, older),
         )
     return tuple(found.values())
 
