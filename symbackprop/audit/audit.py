@@ -281,10 +281,9 @@ def _read_alone(found: Audit, group: frozenset[int], judge_of: Callable[[frozens
     gained = [p for p, j in after.items() if j.status in sound and before[p].status not in sound]
     if anew and not gained:
         return
-    told = ("NOT UNDERSTOOD", "UNDECIDED")
-    better = {
-        p: j for p, j in after.items() if before[p].status in told and (j.status in sound or j.status == "REFUTED")
-    }
+    # what the whole leaves undecided may hold by what it supposes: without that it is not refuted
+    told = {"NOT UNDERSTOOD": (*sound, "REFUTED"), "UNDECIDED": sound}
+    better = {p: j for p, j in after.items() if j.status in told.get(before[p].status, ())}
     if gained:  # what is wrong under what other sections say is so under what this one says, or is not
         better |= {p: j for p, j in after.items() if before[p].status == "REFUTED"}
     found.judgements = [better.get(j.place, j) for j in found.judgements]

@@ -169,6 +169,11 @@ class Derivatives(Equations):
             for d in self.env.definitions.get(head.mention.family, ()):
                 if len(d.head.arguments) == 1:
                     return d.head.arguments[0]
+        named = {
+            m.family: n for n in walk(of) if isinstance(n, Symbol) and (m := self.env.names.mention(n)) is not None
+        }
+        if head is None and len(named) == 1:  # of |x|^2
+            return next(iter(named.values()))
         raise NotRead("a gradient that does not say by what")
 
     def slope(self, value: Array, by: Node, scope: Scope, again: bool = False) -> Array:
@@ -462,6 +467,8 @@ class Derivatives(Equations):
         mine, its = self.instances.get(tensor), self.instances.get(by)
         if mine is None or its is None or mine.layer is None or its.layer is None:
             return False
+        if not mine.layer.base and not any(d.layer and d.layer.base for d in self.env.definitions.get(mine.family, ())):
+            return False  # z_1 and z_2 have equations of their own, which say what they depend on: w_{11} as well
         if mine.layer.base == its.layer.base:
             return mine.layer.offset < its.layer.offset - 1
         return bool(mine.layer.base and its.layer.base)

@@ -71,7 +71,7 @@ SUBJECTS = {
     "notation_changes.md": "TTTWTW",
     "numerator.md": "TTTTTWTWT",
     "numl.md": "TWTTTW",
-    "one_hot_entries.md": "CWCUCWCWC",
+    "one_hot_entries.md": "CWCWCWCWC",
     "optimum.tex": "TCTTW",
     "other_form.md": "TTTTTWW",
     "patterns.md": "TTTW",
@@ -98,7 +98,7 @@ SUBJECTS = {
     "units.md": "TTTTTWW",
     "update.md": "W",
     "vae.md": "TTW",
-    "word2vec.md": "TTTWTT",
+    "word2vec.md": "TUUWTT",
     "written_matrices.md": "TTTWTW",
 }
 TWINS = {"convolution.tex": "TTTWWW", "units.tex": "TTTWWW"}
