@@ -1,54 +1,91 @@
-"""What np.empty leaves in an array, chosen: any numbers may lie there, NaN as well.
+"""What new arrays hold that nobody has written, chosen: any numbers may lie there, NaN as well.
 
-Main name: `unwritten_as`. This module must not know who computes with these arrays.
+NumPy is given memory that is filled, and PyTorch says which of its operations run: it does not matter by which name
+np.empty was called, or whether it was that function. Main name: `unwritten_as`. This module must
+not know who computes with these arrays.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import importlib
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
-MAKERS = {"numpy": ("empty", "empty_like"), "torch": ("empty", "empty_like")}
-_ONE_AT_A_TIME = threading.RLock()  # the makers stand in modules that all threads share
+import numpy as np
+
+from symbackprop.evaluation.numpy_table import OWN_MEMORY, SET_MEMORY, numpy_table
+
+TORCH = ("aten::empty", "aten::new_empty")  # how the names of its operations begin
+BYTES = {"zeros": 0, "nan": 0xFF}  # of all bits one it is NaN in all types of floats, and -1 in integers
+NAME = b"mem_handler"  # as which Python's capsules hold what follows
+_ALLOCATE = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+
+
+class _Memory(ctypes.Structure):
+    """How NumPy gets memory for arrays and gives it back, as its binary interface has it."""
+
+    _fields_ = (
+        ("name", ctypes.c_char * 127), ("version", ctypes.c_uint8), ("context", ctypes.c_void_p),
+        ("new", ctypes.c_void_p), ("zeros", ctypes.c_void_p), ("grown", ctypes.c_void_p), ("back", ctypes.c_void_p),
+    )  # fmt: skip
 
 
 @contextlib.contextmanager
-def unwritten_as(value: float) -> Iterator[list[str]]:
-    """Arrays that np.empty and the like of it make hold this number, where it is one of their type.
+def unwritten_as(value: float) -> Iterator[None]:
+    """New arrays of this thread hold 0 or NaN where nothing has been written; integers are -1 in place of NaN.
 
-    To fill them does no harm in another thread: any number may lie there. What was made is told by the names of its
-    makers.
+    Where NumPy has another table of functions than is known, its arrays are as they are.
     """
-    made: list[str] = []
-    with _ONE_AT_A_TIME, contextlib.ExitStack() as undone:
-        for library, names in MAKERS.items():
-            module = sys.modules.get(library)
-            for name in names if module else ():
-                own = getattr(module, name)
-                other = _filling(own, value, made)
-                for place in (vars(module), *_with(name, own)):
-                    undone.callback(place.__setitem__, name, own)
-                    place[name] = other
-        yield made
+    with contextlib.ExitStack() as undone:
+        if "torch" in sys.modules:
+            undone.enter_context(_torch_filled(value))
+        table = numpy_table()
+        if table is not None:
+            give = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)(table[SET_MEMORY])
+            undone.callback(give, give(_memory("nan" if np.isnan(value) else "zeros")))
+        yield
 
 
-def _with(name: str, maker: Callable[..., Any]) -> list[dict[str, Any]]:
-    """The names of modules that have it by this name, as after `from numpy import empty`: all but those of libraries
-    that have makers."""
-    every = [m for n, m in [*sys.modules.items()] if n.partition(".")[0] not in MAKERS]
-    places = (getattr(m, "__dict__", None) for m in every)
-    return [place for place in places if type(place) is dict and place.get(name) is maker]
+@cache
+def _memory(filled_with: str) -> Any:
+    """A capsule of NumPy's own memory but that it is filled; it lives for good, since arrays may."""
+    own = ctypes.cast(numpy_table()[OWN_MEMORY], ctypes.POINTER(ctypes.py_object))[0]
+    pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+        ("PyCapsule_GetPointer", ctypes.pythonapi)
+    )
+    memory = _Memory.from_buffer_copy(_Memory.from_address(pointer(own, NAME)))
+    byte, new = BYTES[filled_with], _ALLOCATE(memory.new)
+
+    def filled(context: int | None, size: int) -> int | None:
+        start: int | None = new(context, size)
+        if start is not None:
+            ctypes.memset(start, byte, size)
+        return start
+
+    function = _ALLOCATE(filled)
+    memory.new = ctypes.cast(function, ctypes.c_void_p).value
+    for kept in (memory, function):  # arrays that are left when Python ends give their memory back
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
+    capsule = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)(
+        ("PyCapsule_New", ctypes.pythonapi)
+    )
+    return capsule(ctypes.addressof(memory), NAME, None)
 
 
-def _filling(maker: Callable[..., Any], value: float, made: list[str]) -> Callable[..., Any]:
-    def filled(*arguments: Any, **named: Any) -> Any:
-        array = maker(*arguments, **named)
-        made.append(maker.__name__)
-        with contextlib.suppress(ValueError, TypeError, RuntimeError):  # no number of its type
-            array[...] = value
-        return array
+def _torch_filled(value: float) -> Any:
+    """PyTorch's own operations are looked at, below its functions: so are those in a backward that its engine runs."""
+    dispatch: Any = importlib.import_module("torch.utils._python_dispatch")
 
-    return filled
+    class Filled(dispatch.TorchDispatchMode):  # type: ignore[misc]
+        def __torch_dispatch__(self, operation: Any, types: Any, given: Any = (), named: Any = None) -> Any:
+            found = operation(*given, **(named or {}))
+            if operation.name().startswith(TORCH):
+                with contextlib.suppress(ValueError, TypeError, RuntimeError):  # no number of its type
+                    found.fill_(value)
+            return found
+
+    return Filled()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,7 @@ Numbers = NDArray[Any]
 Axes = tuple[Index, ...]
 LARGEST = 400_000  # entries of one array: more is not worth a scout's while
 EXACT_INTEGER = 2**31
+REMEMBERED = 2**14  # sets of axes: a whole model has some thousand
 TRIAL = Index("trial", Symbol("trials", "size"))  # the axis of values that are tried side by side
 _DIRECT: dict[str, Callable[..., Numbers]] = {
     "exp": np.exp, "log": np.log, "sin": np.sin, "cos": np.cos, "tanh": np.tanh,
@@ -391,7 +392,7 @@ class Vectors:
         return self._functions[function.name]
 
 
-_ORDER: dict[Index, int] = {TRIAL: -1}  # of axes: as they were first seen
+_ORDER: dict[Index, int] = {TRIAL: -1}  # of axes: as they were first seen; indices are nodes, which live for good
 
 
 def _sorted(axes: Iterable[Index]) -> Axes:
@@ -400,7 +401,7 @@ def _sorted(axes: Iterable[Index]) -> Axes:
     return tuple(sorted(axes, key=_ORDER.__getitem__))
 
 
-@cache
+@lru_cache(maxsize=REMEMBERED)
 def _united(each: tuple[Axes, ...]) -> tuple[Axes, tuple[Any, ...]]:
     """All the axes of several arrays, and for each array the key that gives it the axes that it lacks; None for none.
 
@@ -411,7 +412,7 @@ def _united(each: tuple[Axes, ...]) -> tuple[Axes, tuple[Any, ...]]:
     return union, tuple(k if axes and axes != union else None for axes, k in zip(each, keys, strict=True))
 
 
-@cache
+@lru_cache(maxsize=REMEMBERED)
 def _axes_of_plain(
     indices: tuple[Expr, ...], shape: tuple[Expr, ...], trials: bool
 ) -> tuple[Axes, tuple[int, ...] | None] | None:

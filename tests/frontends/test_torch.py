@@ -13,6 +13,7 @@ import symbackprop as sb
 from symbackprop.errors import MalformedError, TraceError
 
 torch = pytest.importorskip("torch")
+from torch import empty_like as like  # noqa: E402
 from torch_functions import CASES  # noqa: E402
 
 DATA = ("labels", "bern")
@@ -789,3 +790,18 @@ class OfOneMachine(Square):
 def test_code_that_asks_for_a_gpu_is_no_fault_but_not_followed():
     verdict = sb.check(OfOneMachine, shapes={"x": ("N",), "w": ("N",)})
     assert (verdict.status, "it asks for a GPU" in verdict.reason) == ("UNDECIDED", True)
+
+
+class _Unwritten(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return 2.0 * x
+
+    @staticmethod
+    def backward(ctx, dout):
+        return 2.0 * dout + 0.0 * like(dout)
+
+
+def test_zero_times_what_torch_left_unwritten_is_no_zero_whatever_its_name():
+    answer = sb.check(_Unwritten, shapes={"x": ("N", "D")})
+    assert answer.status == "MALFORMED" and "np.empty" in str(answer)

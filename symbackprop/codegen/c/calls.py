@@ -10,7 +10,6 @@ such function, and arguments are looked at in Python alone. Main names: `plain_c
 from __future__ import annotations
 
 import ctypes
-import importlib
 import struct
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from symbackprop.codegen.arguments import Array
 from symbackprop.codegen.c.arrays import FIELDS, has_fields
 from symbackprop.codegen.c.build import build
 from symbackprop.codegen.results import Results, is_kept
+from symbackprop.evaluation.numpy_table import NEW_ARRAY, SAME_KIND, numpy_table
 
 TEXT = """// Plain calls of compiled functions, by symbackprop.
 #include <string.h>
@@ -254,10 +254,6 @@ FUNCTIONS = (
     "PyCFunction_NewEx",
 )
 FASTCALL = 0x80  # a function that takes its arguments one after the other in memory
-# Where NumPy's table has its version, the type of arrays, PyArray_NewFromDescr and PyArray_EquivTypes; its versions
-# in which they are there.
-VERSION, ARRAY_TYPE, NEW_ARRAY, SAME_KIND = 0, 2, 94, 182
-VERSIONS = (1, 2)
 
 
 class _Held(ctypes.Structure):
@@ -417,20 +413,7 @@ def _addresses() -> list[int | None] | None:
         return None
     try:
         *functions, last = (ctypes.cast(getattr(ctypes.pythonapi, n), ctypes.c_void_p).value for n in FUNCTIONS)
-        table = _table(ctypes.cast(ctypes.pythonapi.PyCapsule_GetPointer, ctypes.c_void_p))
+        table = numpy_table()
     except (AttributeError, ImportError):
         return None
     return None if table is None else [*map(id, OBJECTS), *functions, table[SAME_KIND], table[NEW_ARRAY], last]
-
-
-def _table(get: ctypes.c_void_p) -> Any:
-    """NumPy's functions for C; None if the table is not one that is known."""
-    try:
-        module = importlib.import_module("numpy._core._multiarray_umath")
-    except ImportError:  # before version 2
-        module = importlib.import_module("numpy.core._multiarray_umath")
-    prototype = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
-    start = prototype(get.value or 0)(module._ARRAY_API, None)
-    table = (ctypes.c_void_p * (SAME_KIND + 1)).from_address(start)
-    version = ctypes.CFUNCTYPE(ctypes.c_uint)(table[VERSION] or 0)()
-    return table if table[ARRAY_TYPE] == id(np.ndarray) and version >> 24 in VERSIONS else None
