@@ -209,3 +209,30 @@ def test_labels_lie_inside_of_what_is_looked_up_wherever_its_size_is_told(rows, 
     for odd in (0, -1, 2.5, np.nan) if sizes else ():
         with pytest.raises(DataError, match="hyper-parameter V is a size: a whole number of at least 1, not"):
             f(**given | {"V": odd}, y=np.zeros(3, int))
+
+
+@pytest.mark.parametrize("kind", ["labels", "one label", "two sizes"])
+def test_labels_that_change_after_they_were_looked_at_read_nothing_outside(kind):
+    """As by another thread: the kernel is asked directly, without a look at its arguments."""
+    if kind == "one label":
+        traced = sb.trace(lambda w, y: w[y], shapes={"w": ("V", "D"), "y": ()}, assume={"y": "labels:V"})
+        labels = np.array(2)
+    else:
+        size = "V" if kind == "labels" else "U"
+        traced = sb.trace(lambda w, y, u: w[y] * u.sum(), shapes={"w": ("V", "D"), "y": ("N",), "u": ("U",)},
+                          assume={"y": f"labels:{size}"})  # fmt: skip
+        labels = np.array([0, 2, 1])
+    f = sb.compile(traced, "c")
+    if f.backend != "c":
+        pytest.skip("no C compiler")
+    given = {t.name: RANDOM.normal(size=[{"V": 4, "U": 3, "D": 2, "N": 3}[str(s.name)] for s in t.shape])
+             for t in f.signature.inputs}  # fmt: skip
+    given["y"] = labels
+    expected = f(**given)
+    for bad in (10**12, -1, -(10**12)):
+        other = np.where(labels == 2, bad, labels)
+        f.function(*[other if t.name == "y" else given[t.name] for t in f.signature.inputs])
+        with pytest.raises(DataError, match=f"y holds the label {bad}"):
+            f(**given | {"y": other})
+    for name, array in f(**given).items():
+        np.testing.assert_array_equal(array, expected[name])

@@ -26,7 +26,7 @@ from symbackprop.codegen.lowering.tidy import tidied
 from symbackprop.codegen.lowering.windows import as_it_lies, windowed
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Entry, Expr, Symbol, Tensor, entries
-from symbackprop.expression.program import symbols
+from symbackprop.expression.program import Assumption, symbols
 
 NO_END = 1 << 63  # of labels of which it is only known that none is below 0
 SPARE = 2  # workspaces that are kept for the next calls
@@ -59,12 +59,13 @@ class CProgram:
         self.made = list(dict.fromkeys(form.outputs))
         self.given = {t: form.inputs.index(t) for t in form.outputs if t in form.inputs}
         single = signature.dtype == np.float32
+        self.labels = [a for a in signature.assumptions if a.kind == "labels"]
         printer = _Printer(name, form, None, {}, single)
         self.sizes = list(
             dict.fromkeys(s for t in (*form.inputs, *printer.defined) for size in t.shape for s in symbols(size))
         )
         self.telling = [k for k, p in enumerate(form.parameters) if p in self.sizes]  # numbers that are sizes
-        text = printer.program(self.sizes)
+        text = printer.program(self.sizes, self.labels)
         self.work = printer.work
         self.idle = Idle(SPARE)
         self.source = "\n".join([head(single, {}), text])
@@ -73,7 +74,6 @@ class CProgram:
         self._kernel = kernel_of(library, name)
         self.names = [t.name for t in self.made]
         self.plain = len(self.made) == len(form.outputs) and not self.given
-        self.labels = [a for a in signature.assumptions if a.kind == "labels"]
         self.quick = self._quick() if self.plain else None
 
     def __call__(self, *arguments: Any) -> Any:
@@ -163,9 +163,10 @@ class _Printer(KernelPrinter):
     def defined(self) -> list[Tensor]:
         return [s.target.tensor for s in self.form.statements]
 
-    def program(self, sizes: list[Symbol]) -> str:
+    def program(self, sizes: list[Symbol], labels: Sequence[Assumption]) -> str:
         """Its text."""
         form, n = self.form, self.names
+        given = self._integers(sizes, labels)
         done = 0
         for loop in form.loops:
             self.tasks(form.statements[done : loop.first], "    ")
@@ -174,8 +175,8 @@ class _Printer(KernelPrinter):
         self.tasks(form.statements[done:], "    ")
         places: list[tuple[str, str]] = []
         for t in form.inputs:
-            kind = f"const {type_of(t)}"
-            places.append((f"{kind} *restrict {n[t]}", "p") if t.shape else (f"{kind} {n[t]}", "*p"))
+            kind, name = f"const {type_of(t)}", given.get(t, n[t])
+            places.append((f"{kind} *restrict {name}", "p") if t.shape else (f"{kind} {name}", "*p"))
         outputs = list(dict.fromkeys(form.outputs))
         last = []
         for t in outputs:
@@ -187,19 +188,42 @@ class _Printer(KernelPrinter):
         places += [("" if p in sizes else f"const real {n[p]}", "v") for p in form.parameters]
         places += [(f"{type_of(t)} *restrict {n[t]}", "p") for t in self.work]
         places += [(f"const long {n[s]}", "n") for s in sizes]
-        taken, given = list[str](), list[str]()
+        taken, handed = list[str](), list[str]()
         for k, (declaration, member) in enumerate(places):
             if not declaration:
                 continue  # a size, which has a slot of its own
             kind = declaration.removeprefix("const ").split()[0]
             cast = f"({kind} *)" if member.endswith("p") else ""
             taken.append(declaration)
-            given.append(f"{'*' * (member == '*p')}{cast}slots[{k}].{member.lstrip('*')}")
+            handed.append(f"{'*' * (member == '*p')}{cast}slots[{k}].{member.lstrip('*')}")
         # compilers believe what is said of arguments, not of variables: that no two arrays share memory
         inner = f"static __attribute__((noinline)) void {self.name}_with({', '.join(taken)}) {{"
-        call = f"    {self.name}_with({', '.join(given)});"
+        call = f"    {self.name}_with({', '.join(handed)});"
         outer = [f"double {self.name}(const slot *slots) {{", call, "    return 0;", "}"]
         return "\n".join([inner, *self.lines, *last, "}", *outer]) + "\n"
+
+    def _integers(self, sizes: list[Symbol], labels: Sequence[Assumption]) -> dict[Tensor, str]:
+        """Copies of the integers that are given, under whose names what is given stands.
+
+        Another thread may write there after labels were looked at, and what is looked up must lie inside all the same.
+        """
+        found = dict[Tensor, str]()
+        for t in self.form.inputs:
+            if t.kind != "integer":
+                continue
+            found[t] = name = self.names.numbered(f"{self.names[t]}_given")
+            own, ends = self.names[t], [a.size for a in labels if a.tensor is t and a.size is not None]
+            told = [self.c.integer(end) for end in ends if {*symbols(end)} <= {*sizes}]
+            if t.shape:
+                self.work.append(t)
+                at = self.names.numbered("at")
+                count = " * ".join(map(self.c.integer, t.shape))
+                self.lines += [f"    for (long p = 0; p < {count}; p++) {{",
+                               f"        const long {at} = ((const volatile long *){name})[p];",
+                               f"        {own}[p] = {_inside(at, told)};", "    }"]  # fmt: skip
+            else:
+                self.lines.append(f"    const long {own} = {_inside(name, told)};")
+        return found
 
     def _loop(self, loop: Loop) -> None:
         """The statements of a recurrence, step by step."""
@@ -212,3 +236,9 @@ class _Printer(KernelPrinter):
         self.tasks(inside, "        ")
         self.lines.append("    }")
         self.sums = before
+
+
+def _inside(name: str, ends: Sequence[str]) -> str:
+    """The number of this name, or 0 where it is not from 0 to these ends."""
+    inside = " && ".join(f"(unsigned long){name} < (unsigned long){end}" for end in ends)
+    return f"{inside} ? {name} : 0" if inside else name
