@@ -51,13 +51,18 @@ class Results:
 
     Args:
         places: name, shape and type of each.
+
+    Attributes:
+        rooms: of each the memory that is kept, each room whole; None if none is.
     """
 
     def __init__(self, places: Sequence[tuple[str, tuple[int, ...], np.dtype[Any]]]) -> None:
         self.places: list[tuple[str, Callable[[], Array]]] = []
+        self.rooms: list[list[Array] | None] = []
         for name, shape, dtype in places:
-            new = _Kept(shape, dtype).array if is_kept(shape, dtype) else partial(np.empty, shape, dtype)
-            self.places.append((name, new))
+            kept = _Kept(shape, dtype) if is_kept(shape, dtype) else None
+            self.places.append((name, partial(np.empty, shape, dtype) if kept is None else kept.array))
+            self.rooms.append(None if kept is None else kept.rooms)
 
     def arrays(self, given: Mapping[str, Array]) -> list[Array]:
         """The arrays in order, of those by name that are given these."""

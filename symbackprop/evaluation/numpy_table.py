@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-# Where the table has its version, the type of arrays, PyArray_NewFromDescr, PyArray_EquivTypes, PyDataMem_SetHandler
-# and its default; the versions in which they are there.
-VERSION, ARRAY_TYPE, NEW_ARRAY, SAME_KIND, SET_MEMORY, OWN_MEMORY = 0, 2, 94, 182, 304, 306
+# Where the table has its version, the type of arrays, PyArray_NewFromDescr, PyArray_EquivTypes, PyArray_SetBaseObject,
+# PyDataMem_SetHandler and its default; the versions in which they are there.
+VERSION, ARRAY_TYPE, NEW_ARRAY, SAME_KIND, SET_BASE, SET_MEMORY, OWN_MEMORY = 0, 2, 94, 182, 282, 304, 306
 VERSIONS = (1, 2)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.codegen import results
 from symbackprop.codegen.c import calls
 from symbackprop.errors import DataError
 
@@ -236,3 +237,29 @@ def test_labels_that_change_after_they_were_looked_at_read_nothing_outside(kind)
             f(**given | {"y": other})
     for name, array in f(**given).items():
         np.testing.assert_array_equal(array, expected[name])
+
+
+@pytest.mark.skipif(calls._addresses() is None, reason="this Python has no plain call in C")
+def test_memory_of_large_results_is_given_again_by_c_where_nobody_holds_it(monkeypatch):
+    asked, own = [], results._Kept.array
+    monkeypatch.setattr(results._Kept, "array", lambda kept: asked.append(kept) or own(kept))
+    net = sb.Network([200, 60, 2], cost="squared_error", reduction="sum")
+    f = sb.compile(net, "c")
+    if f.backend != "c":
+        pytest.skip("no C compiler")
+    given = net.init(0), RANDOM.normal(size=(4, 200)), RANDOM.random((4, 2))
+    expected = f(*given)[1]["W1"].copy()
+    f(*given), f(*given)
+    asked.clear()
+    first = f(*given)[1]["W1"]
+    part, place = first[3:5], first.ctypes.data
+    del first
+    second = f(*given)[1]["W1"]
+    assert second.ctypes.data != place and second.flags.carray and place % 64 == second.ctypes.data % 64 == 0
+    second[:] = 0
+    np.testing.assert_array_equal(part, expected[3:5])
+    del second
+    made = asked.copy()
+    for _ in range(3):
+        np.testing.assert_array_equal(f(*given)[1]["W1"], expected)
+    assert asked == made and len(made) <= 1, "Python was asked for memory that was there"

@@ -43,11 +43,12 @@ def _begins_with_address() -> bool:
     return ctypes.c_void_p.from_address(id(array) + object.__basicsize__).value == address(array)
 
 
-# The last field of an object's head is its type. Behind the head of an array lie where its numbers are, how many axes,
-# their sizes, strides, what owns the numbers, the numbers' type, and flags.
+# The first field of an object's head counts references, the last is its type. Behind the head of an array lie where its
+# numbers are, how many axes, their sizes, strides, what owns the numbers, the numbers' type, and flags.
 _HEAD = object.__basicsize__
-FIELDS = {"TYPE": _HEAD - 8, "DATA": _HEAD, "AXES": _HEAD + 8, "SIZES": _HEAD + 16}
-FIELDS |= {"KIND": _HEAD + 40, "FLAGS": _HEAD + 48, "WHOLE": 0x0101}  # the last: C-contiguous and aligned
+FIELDS = {"COUNT": 0, "TYPE": _HEAD - 8, "DATA": _HEAD, "AXES": _HEAD + 8, "SIZES": _HEAD + 16}
+FIELDS |= {"KIND": _HEAD + 40, "FLAGS": _HEAD + 48}
+FIELDS |= {"WHOLE": 0x0101, "WRITABLE": 0x0501}  # flags: C-contiguous and aligned; and writable
 
 
 def has_fields() -> bool:
@@ -59,7 +60,14 @@ def has_fields() -> bool:
     grown = np.empty((2, 3, 4), np.float32)
     odd = np.empty(33, np.uint8)[1:].view(np.float64)
     kinds: list[Array] = [np.empty(5), np.empty((7, 1), np.int64), grown, grown[:, ::2], grown.T, odd]
-    return all(map(_has_fields, kinds))
+    return _has_count([np.empty(3)]) and all(map(_has_fields, kinds))
+
+
+def _has_count(held: list[Array]) -> bool:
+    """True if the first field of what only a list holds is 1, and 2 with a view."""
+    alone = ctypes.c_int.from_address(id(held[0]) + FIELDS["COUNT"])
+    first, view = alone.value, held[0][1:]
+    return (first, alone.value, view.base is held[0]) == (1, 2, True)
 
 
 def _has_fields(array: Array) -> bool:

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from symbackprop.codegen.arguments import Array
-from symbackprop.codegen.c.arrays import FIELDS, has_fields
+from symbackprop.codegen.c.arrays import FIELDS, LINE, has_fields
 from symbackprop.codegen.c.build import build
 from symbackprop.codegen.results import Results, is_kept
-from symbackprop.evaluation.numpy_table import NEW_ARRAY, SAME_KIND, numpy_table
+from symbackprop.evaluation.numpy_table import NEW_ARRAY, SAME_KIND, SET_BASE, numpy_table
 
 TEXT = """// Plain calls of compiled functions, by symbackprop.
 #include <string.h>
@@ -47,6 +47,7 @@ static struct {
     object *(*error)(void);
     void *(*leave)(void), (*enter)(void *);
     unsigned char (*same_kind)(object *, object *);
+    int (*set_base)(object *, object *);
     object *(*array_new)(object *, object *, int, const long *, const long *, void *, int, object *);
     object *(*function_new)(void *, object *, object *);
 } python;
@@ -68,7 +69,7 @@ typedef struct {
     const long *shapes;  // of inputs and outputs: how many axes, then their sizes
     const double *fixed;  // numbers that the call is for; NaN: any
     const unsigned long *bounds;  // below which all numbers of an input lie; 0: any
-    object *const *makers;  // of outputs; NULL: new memory
+    object *const *makers, *const *rooms;  // of outputs: who keeps memory, and the list of it; NULL: new memory
 } ready;
 
 #define FIELD(type, o, place) (*(type *)((char *)(o) + place))
@@ -104,14 +105,36 @@ static int lies_inside(const function *f, const ready *r, object *const *given) 
     return 1;
 }
 
+// An array in a room of the list to which nothing else refers; NULL, maybe with an error, if there is none.
+static object *again(object *rooms, object *kind, int axes, const long *sizes) {
+    for (long k = 0; k < python.list_size(rooms); k++) {
+        object *room = python.list_item(rooms, k);
+        if (FIELD(int, room, COUNT) != 1) continue;
+        char *start = FIELD(char *, room, DATA);
+        start += -(unsigned long)start % LINE;
+        python.hold(room);
+        python.hold(kind);
+        object *made = python.array_new(python.array, kind, axes, sizes, 0, start, WRITABLE, 0);
+        if (!made) python.drop(room);
+        else if (python.set_base(made, room)) {  // which takes over the room, whatever it says
+            python.drop(made);
+            made = 0;
+        }
+        return made;
+    }
+    return 0;
+}
+
 // New arrays; NULL with an error of Python's where there is no memory.
 static int make(const function *f, const ready *r, object **made) {
     const long *shape = r->shapes;
     for (long k = 0; k < f->inputs; k++) shape += 1 + *shape;
     for (long k = 0; k < f->outputs; k++) {
         object *kind = f->kinds[f->inputs + k];
-        if (r->makers[k]) made[k] = python.call(r->makers[k]);
-        else {
+        if (r->makers[k]) {
+            made[k] = again(r->rooms[k], kind, (int)*shape, shape + 1);
+            if (!made[k] && !python.error()) made[k] = python.call(r->makers[k]);
+        } else {
             python.hold(kind);  // which an array takes over
             made[k] = python.array_new(python.array, kind, (int)*shape, shape + 1, 0, 0, 0, 0);
         }
@@ -227,7 +250,7 @@ object *plain_call_of(object *self) {
 }
 """
 
-# What C takes of the process, in its order; before the last, which makes functions, come two of NumPy's.
+# What C takes of the process, in its order; before the last, which makes functions, come three of NumPy's.
 OBJECTS = (None, dict, float, int, np.ndarray)
 FUNCTIONS = (
     "PyDict_Size",
@@ -281,6 +304,7 @@ class _Ready(ctypes.Structure):
     _fields_ = (
         ("kernel", ctypes.c_void_p), ("slots", ctypes.c_void_p), ("place", ctypes.c_long), ("shapes", ctypes.c_void_p),
         ("fixed", ctypes.c_void_p), ("bounds", ctypes.c_void_p), ("makers", ctypes.c_void_p),
+        ("rooms", ctypes.c_void_p),
     )  # fmt: skip
 
 
@@ -370,6 +394,7 @@ def ready_for(
         (ctypes.c_double * len(fixed))(*fixed),
         (ctypes.c_ulong * len(inputs))(*bounds),
         (ctypes.c_void_p * len(outputs))(*makers),
+        (ctypes.c_void_p * len(outputs))(*[None if rooms is None else id(rooms) for rooms in results.rooms]),
     )
     asked = _Ready(address, slots, place, *(ctypes.addressof(part) for part in parts))
     pack = struct.Struct(f"={arrays}q{len(fixed)}d").pack_into
@@ -390,7 +415,7 @@ def plain_call(
     found = _addresses()
     if found is None:
         return None
-    places = FIELDS | {"FASTCALL": FASTCALL}
+    places = FIELDS | {"FASTCALL": FASTCALL, "LINE": LINE}
     library = build("".join(f"#define {name} {place}\n" for name, place in places.items()) + TEXT)
     library.use_python.restype, library.use_python.argtypes = None, [ctypes.c_void_p]
     library.use_python((ctypes.c_void_p * len(found))(*found))
@@ -416,4 +441,8 @@ def _addresses() -> list[int | None] | None:
         table = numpy_table()
     except (AttributeError, ImportError):
         return None
-    return None if table is None else [*map(id, OBJECTS), *functions, table[SAME_KIND], table[NEW_ARRAY], last]
+    return (
+        None
+        if table is None
+        else [*map(id, OBJECTS), *functions, table[SAME_KIND], table[SET_BASE], table[NEW_ARRAY], last]
+    )
