@@ -11,6 +11,9 @@ hypothesis that all of them hold of the entries that are computed before it, and
 an entry reads no others. That is induction on the order of computation; its base is an entry that reads none. A lemma
 that is shown `alone` supposes nothing and makes no use of other lemmas: it follows from the equations as they are.
 
+What a replay has accepted is accepted again in a program where a line was changed, if all that a lemma speaks of is
+defined in the same words there, and so is all that these words speak of, down to the inputs: it is the same statement.
+
 Trusted, beside this module: the rooms `normal_form` and `expression`. Who proposes lemmas is not.
 """
 
@@ -19,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from symbackprop.calculus.derivation import Lemma
 from symbackprop.calculus.equality import names_that_matter
@@ -28,11 +31,13 @@ from symbackprop.expression.build import (
     ZERO,
     Entry,
     Expr,
+    Index,
     Multiply,
     Number,
     Tensor,
     entries_once,
     free_indices,
+    mentioned,
     rewrite,
     substitute,
 )
@@ -72,6 +77,17 @@ def is_view(value: Expr) -> bool:
     return isinstance(value, (Entry, Number))
 
 
+class _Held(NamedTuple):
+    """An accepted lemma: over which indices, what stands on the right with earlier lemmas put in, what was opened in
+    which way, and what it made use of."""
+
+    indices: tuple[Index, ...]
+    right: Expr
+    opened: tuple[Tensor, ...]
+    ahead: bool
+    used: tuple[str, ...]
+
+
 class Replay(Generic[AnyLemma]):
     """Lemmas about one program, accepted one after another.
 
@@ -80,7 +96,8 @@ class Replay(Generic[AnyLemma]):
         lemmas: in the order of the program: a lemma about a tensor may use those about tensors before it.
         expanded: as `Canonical` has it.
         before: a replay about nearly the same program. What it has seen of equations is seen again in the same
-            equations, whatever its program has beside them, as long as both say the same of sizes and inputs.
+            equations, whatever its program has beside them, as long as both say the same of sizes and inputs; so are
+            its lemmas about tensors of which, down to the inputs, it has read the same definitions.
 
     Raises:
         ProofError: a lemma is not accepted.
@@ -106,8 +123,14 @@ class Replay(Generic[AnyLemma]):
         self._read: dict[Tensor, Equation] = {}  # the definitions, with what is found put in
         self._found: dict[Tensor, Equation] = {}  # what is put in for a tensor: its lemma, or its view of another
         self._shown: dict[Pattern, tuple[str, ...]] = {}
+        self._held: dict[Tensor, _Held] = {}
+        self._before: dict[Tensor, tuple[Equation, _Held | None]] = {}
+        self._same: set[Tensor] = set()  # those that are defined as before, and so is all that they are computed from
         if before is not None and before._supposes == self._supposes:
             self._shown |= before._shown
+            if not self._recurrent and not before._recurrent:
+                self._before = {t: (line, before._held.get(t)) for t, line in before._read.items()}
+                self._same = set(program.inputs) & set(before._program.inputs)
         accepted: list[AnyLemma] = []
         wanted = self._in_order(lemmas)
         for block in program.blocks:
@@ -117,6 +140,8 @@ class Replay(Generic[AnyLemma]):
             equation, tensor, value = block, block.tensor, self.rewritten(block.value)
             self._read[tensor] = Equation(tensor, equation.indices, value, equation.note)
             self._cuts.define(tensor, equation.indices, value)
+            if self._is_as_before(self._read[tensor]):
+                self._same.add(tensor)
             if tensor.kind != "real" or is_view(value):
                 self._found[tensor] = self._read[tensor]
             if tensor in wanted:
@@ -133,6 +158,24 @@ class Replay(Generic[AnyLemma]):
             self._read[equation.tensor] = Equation(equation.tensor, equation.indices, value, equation.note)
         self._cuts.define_block(block, (self._read[e.tensor] for e in block.equations))
         return [self._accepted(m) for m in lemmas]
+
+    def _is_as_before(self, own: Equation) -> bool:
+        """True if a definition, as it is read, is that of the replay before, and so is all that it speaks of."""
+        known, _ = self._before.get(own.tensor, (None, None))
+        if known is None or known.indices != own.indices or known.value is not own.value:
+            return False
+        return mentioned(own.value) <= self._same
+
+    def _held_before(self, lemma: Lemma, right: Expr) -> tuple[str, ...] | None:
+        """What the lemma makes use of, if the replay before has accepted it and all that it rests on is the same."""
+        tensor = lemma.equation.tensor
+        if tensor not in self._same or not self._same.issuperset((*mentioned(right), *lemma.opened)):
+            return None
+        _, held = self._before[tensor]
+        if held is None or held.right is not right or held.indices != lemma.equation.indices:
+            return None
+        same = (held.opened, held.ahead) == (tuple(lemma.opened), lemma.ahead)
+        return held.used if same and not lemma.alone else None
 
     @property
     def _supposes(self) -> tuple[object, ...]:
@@ -216,13 +259,18 @@ class Replay(Generic[AnyLemma]):
         equation = lemma.equation
         lines = self._lines if lemma.alone else self._read
         given = tuple(lines[t] for t in (equation.tensor, *lemma.opened))
-        sides = [e for d in given for e in (d.left, d.value)]
-        question = pattern(equation.left, self.rewritten(equation.value), *sides, fixed=self._names)
-        used = None if self._recurrent or lemma.alone else self._shown.get(question)
+        right = self.rewritten(equation.value)
+        used = self._held_before(lemma, right)
         if used is None:
-            used = self._conditions(lemma)
-            if HIDDEN not in used and not self._recurrent and not lemma.alone:
-                self._shown[question] = used
+            sides = [e for d in given for e in (d.left, d.value)]
+            question = pattern(equation.left, right, *sides, fixed=self._names)
+            used = None if self._recurrent or lemma.alone else self._shown.get(question)
+            if used is None:
+                used = self._conditions(lemma)
+                if HIDDEN not in used and not self._recurrent and not lemma.alone:
+                    self._shown[question] = used
+        if not lemma.alone:
+            self._held[equation.tensor] = _Held(equation.indices, right, tuple(lemma.opened), lemma.ahead, used)
         conditions = tuple(c for c in used if c != HIDDEN)
         return replace(lemma, definitions=given, conditions=conditions)
 

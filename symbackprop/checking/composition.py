@@ -190,7 +190,8 @@ class Composition:
         self._explicit = Explicit(self._alike.vectors, self._alike.steps, facts, self._shortest)
         self._sums = explicit
         self._walked: int | None = 0  # the first block that was not reached in time; None if all were
-        self._earlier: dict[Tensor, Lemma | None] = {}  # what a walk over the same definitions has found
+        self._before: Composition | None = None  # a walk over nearly the same programs
+        self._same: set[Tensor] = set()  # those of which, down to the inputs, it has read the same definitions
         self.replay: Replay[Lemma] | None = None  # the last that accepted what was found here, or before this walk
 
     @property
@@ -198,23 +199,31 @@ class Composition:
         """Whether the walk has come to its end."""
         return self._walked is None
 
-    def follow(self, earlier: Composition, edits: Iterable[Tensor]) -> None:
-        """Take over what another walk has found of tensors whose definitions are the same.
+    def follow(self, earlier: Composition) -> None:
+        """Take over what another walk has found of tensors whose definitions are the same, as they are read.
 
-        Args:
-            edits: the tensors that are defined otherwise there.
+        An equation may be told otherwise there, by a name for what is read here without one.
         """
         self.replay = earlier.replay
-        changed = set(edits)
-        for equation in self.program.equations:
-            if equation.tensor in changed or mentioned(equation.value) & changed:
-                changed.add(equation.tensor)
-        for equation in self.program.equations:
-            tensor, lemma = equation.tensor, earlier.lemmas.get(equation.tensor)
-            if tensor in changed or (lemma is None and not earlier.complete):
-                continue
-            if lemma is None or not changed.intersection(tensors_in(lemma.equation.value), lemma.opened):
-                self._earlier[tensor] = lemma
+        if earlier.expanded == self.expanded:
+            self._before = earlier
+            self._same = set(self.program.inputs) & set(earlier.program.inputs)
+
+    def _is_as_before(self, own: Equation) -> bool:
+        """Whether the walk before this has read the same definition of this tensor, and of all in it."""
+        known = None if self._before is None else self._before._lines.get(own.tensor)
+        if known is None or known.indices != own.indices or known.value is not own.value:
+            return False
+        return mentioned(own.value) <= self._same
+
+    def _earlier(self, tensor: Tensor) -> tuple[bool, Lemma | None]:
+        """Whether the walk before this tells what a tensor is, and the lemma; None where it is no other one."""
+        if self._before is None or tensor not in self._same:
+            return False, None
+        lemma = self._before.lemmas.get(tensor)
+        if lemma is None:
+            return self._before.complete, None
+        return self._same.issuperset((*tensors_in(lemma.equation.value), *lemma.opened)), lemma
 
     def walk(self) -> None:
         """Find the user's tensors among the derived ones, as far as the time goes; or go on where it ended."""
@@ -486,6 +495,8 @@ class Composition:
         tensor, value = equation.tensor, self._rewritten(equation.value)
         own = self._lines[tensor] = Equation(tensor, equation.indices, value, equation.note)
         self.cuts.define(tensor, own.indices, value)
+        if self._is_as_before(own):
+            self._same.add(tensor)
         if tensor.kind != "real" or is_view(value):
             self._replaced[tensor] = own
             return
@@ -785,14 +796,13 @@ class Composition:
 
     def _found(self, own: Equation) -> bool:
         """Whether the tensor was proved to be a known one."""
-        if own.tensor in self._earlier:
-            known = self._earlier[own.tensor]
-            others = () if known is None else tuple(tensors_in(known.equation.value))
-            if known is not None and len(others) == 1:
-                self._keep(own, known, others[0])
-                return True
-            if known is None:
-                return False
+        told, known = self._earlier(own.tensor)
+        if told and known is None:
+            return False
+        others = () if known is None else tuple(tensors_in(known.equation.value))
+        if told and known is not None and len(others) == 1:
+            self._keep(own, known, others[0])
+            return True
         alike = self._alike.of(own.tensor)
         if any(s.blind for s in alike):  # what comes after the last one that was found is the likeliest
             left = [s for s in alike if s.other not in self._met and own.tensor in self._aliens]
@@ -850,9 +860,13 @@ class Composition:
         if self.cuts.clocks:  # which entries are opened depends on when they are computed: no pattern tells
             return self._meet(own, other)
         attempt = Attempted(self._recipes, own, other, self._lines, self._names)
-        told = attempt.told()
-        if told is not None and (told[1] or self._holds(own, other, told[0])):
-            return told[0]
+        told, certain = attempt.told() or (None, False)
+        if certain:
+            return told
+        self.cuts.used = {}
+        if told is not None and self._holds(own, other, told):
+            attempt.proved(told, HIDDEN not in self.cuts.used)
+            return told
         if attempt.hopeless():
             return None
         opened = self._meet(own, other)

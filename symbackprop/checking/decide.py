@@ -35,6 +35,7 @@ from symbackprop.checking.diagnosis.skipped_lines import skipped_lines
 from symbackprop.checking.domains import conditions_of
 from symbackprop.checking.kinks import conventions, conventions_elsewhere, oriented
 from symbackprop.checking.lookalikes import Places
+from symbackprop.checking.overflow import overflow
 from symbackprop.checking.partial_sums import with_inner_sums, with_partial_sums
 from symbackprop.checking.progress import report
 from symbackprop.checking.proof_search import (
@@ -86,7 +87,7 @@ from symbackprop.expression.build import (
     nodes_once,
     number,
 )
-from symbackprop.expression.program import Equation, unused
+from symbackprop.expression.program import Equation, defined_once, unused
 from symbackprop.expression.recurrence import Recurrence, in_order
 from symbackprop.expression.shown import enumerated
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
@@ -517,7 +518,8 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, budget
             beside = refute(goal.question, budget_seconds=share.seconds, seed=1, stage="directed", most=BESIDE_BRANCHES)
             answer = beside or True
     except (UnsupportedError, ArithmeticError):
-        return Verdict("UNDECIDED", subject, reason=UNEXAMINED)
+        told = _out_of_range(goal)
+        return Verdict("UNDECIDED", subject, reason=f"{UNEXAMINED}: {told}" if told else UNEXAMINED)
     if found is not None:
         return refuted(goal, subject, found, budget)
     if answer is not True:
@@ -528,6 +530,15 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, budget
     unjudged = _unjudged(goal.traced) if goal.formula is None else ()
     verdict = Verdict("PROVED", subject, scope=scope, conditions=conditions, unjudged=unjudged, lemmas=proof.lemmas)
     return goal.with_names(replace(verdict, notes=_without_steps(goal)))
+
+
+def _out_of_range(goal: ProofGoal) -> str:
+    """Where numbers are too large at an ordinary point, in words; "" if they are not."""
+    sampler = Sampler(goal.question, random.Random(7))
+    sizes = next(iter(sampler.size_choices()), None)
+    traced = goal.traced
+    lines = defined_once((*traced.forward.equations, *traced.backward.equations)).values()
+    return "" if sizes is None else overflow(tuple(lines), traced.variables, sampler.point(sizes))
 
 
 def _without_steps(goal: ProofGoal) -> tuple[str, ...]:
@@ -650,6 +661,7 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
     right = [n for n in doubtful if n not in proof.unproved]
     at = f" at {stated}" if (stated := sizes_in_words(goal.traced.sizes)) else ""
     notes: tuple[str, ...] = (f"{PROVED_RIGHT}{at}: {enumerated(right)}",) if right else ()
+    notes += _left_open(goal, [n for n in goal.names if n not in (*wrong, *right)], budget)
     notes += _symmetric_inputs(goal.traced)
     cured = cured_lines(goal.traced.backward, goal.called, cause.lines) if cause else ()
     names = _unknown_to_the_user(goal)
@@ -669,6 +681,25 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
             cure_scope=stated,
         )
     )
+
+
+def _left_open(goal: ProofGoal, names: Sequence[str], budget: Budget) -> tuple[str, ...]:
+    """What is said of gradients that are neither proved right nor seen to be wrong, beside others that are wrong."""
+    if not names:
+        return ()
+    open_names, notes = list(names), list[str]()
+    if goal.formula is None and not budget.spent and (rare := rare_branches(goal.traced, goal.question)):
+        try:
+            ordinary = _goal(without(goal.traced, rare))
+            part = budget.part("without rare branches")
+            open_names = list(prove(ordinary, names, ordinary.sides.quick, part).unproved)
+        except SymbackpropError:
+            pass
+        right = [n for n in names if n not in open_names]
+        wherever = " and ".join(dict.fromkeys(b.text for b in rare))
+        notes += [f"{enumerated(right)}: right wherever {wherever} (proved); elsewhere not decided"] if right else []
+    notes += [f"neither proved right nor seen to be wrong: {enumerated(open_names)}"] if open_names else []
+    return tuple(notes)
 
 
 def sizes_in_words(sizes: Mapping[str, int]) -> str:

@@ -10,8 +10,8 @@ import bisect
 import itertools
 import math
 import random
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -169,6 +169,11 @@ class View:
         return tuple(sizes)
 
     @property
+    def tensors(self) -> set[Tensor]:
+        """Those that its numbers are taken from."""
+        return {self.tensor, *(group.inner[0] for group in self.groups if group.inner is not None)}
+
+    @property
     def begins(self) -> tuple[int, Expr] | None:
         """The axis of the part and the place at which it begins."""
         if self.part is None:
@@ -191,6 +196,25 @@ class View:
         return array[(slice(None),) * self.axis + (places,)]
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What was worked out of numbers, for whoever asks again.
+
+    Args:
+        profiles: of what may be found, each with whether digits are lost in it.
+        likenesses: of a tensor and what may be found, those that are none included.
+    """
+
+    profiles: dict[View, tuple[NDArray[np.float64] | None, bool]] = field(default_factory=dict)
+    likenesses: dict[tuple[Tensor, View], Likeness | None] = field(default_factory=dict)
+
+    def of_those(self, tensors: Set[Tensor]) -> _Seen:
+        """What rests on the numbers of these tensors alone."""
+        views = {view for view in self.profiles if view.tensors <= tensors}
+        likenesses = {(t, v): like for (t, v), like in self.likenesses.items() if t in tensors and v in views}
+        return _Seen({view: self.profiles[view] for view in views}, likenesses)
+
+
 class Lookalikes:
     """The numbers of all tensors of some equations at several points, and those tensors that may be found.
 
@@ -200,9 +224,7 @@ class Lookalikes:
 
     def __init__(self, question: Question, equations: tuple[Equation, ...]) -> None:
         self._vectors: list[tuple[Point, Vectors]] = []
-        self._equations = equations
-        self._clocks = clocks_of(equations)
-        self._steps = {tensor: clock.axis for tensor, clock in self._clocks.items()}
+        self._tell_of(equations)
         steps = {tensor.shape[axis] for tensor, axis in self._steps.items()}
         outputs = question.forward.outputs
         read = {t for e in equations for t in mentioned(e.value)}
@@ -217,9 +239,16 @@ class Lookalikes:
                 self._vectors.append((point, vectors))
         told = [v for v in self._vectors if _finite(v[1], outputs)]
         self._vectors = told or self._vectors  # where the forward has no value nothing is said
-        self._pairs = _pairs(e.tensor for e in equations)
         self._at: list[tuple[Point, Values]] = [(point, vectors.arrays) for point, vectors in self._vectors]
+        self._seen = _Seen()
         self._forget()
+
+    def _tell_of(self, equations: tuple[Equation, ...]) -> None:
+        """Note what shapes and steps the tensors of these equations have."""
+        self._equations = equations
+        self._clocks = clocks_of(equations)
+        self._steps = {tensor: clock.axis for tensor, clock in self._clocks.items()}
+        self._pairs = _pairs(e.tensor for e in equations)
         clocks = [c for block in blocks(equations) if isinstance(block, Recurrence) for c in block.clocks.items()]
         self._lengths = {tensor.shape[axis] for tensor, clock in clocks for axis in clock.axes}
 
@@ -233,27 +262,40 @@ class Lookalikes:
         """The tensors of recurrences, each with the axis that holds its steps."""
         return self._steps
 
-    def afresh(self, edits: Mapping[Tensor, Equation] | None = None) -> Lookalikes:
+    def afresh(self, equations: tuple[Equation, ...] = (), *, retold: bool = False) -> Lookalikes:
         """The same numbers, with no tensor that may be found yet.
 
         Args:
-            edits: equations that are changed.
+            equations: other ones, some of them changed, in an order in which they can be evaluated.
+            retold: whether these say the same, so that what has numbers keeps them.
         """
         other = Lookalikes.__new__(Lookalikes)
-        other._steps, other._clocks, other._lengths = self._steps, self._clocks, self._lengths
-        other._vectors, other._equations, other._pairs = self._vectors, self._equations, self._pairs
-        if edits:
-            other._equations = tuple(edits.get(e.tensor, e) for e in self._equations)
-            other._vectors = []
+        other.__dict__.update(self.__dict__)
+        known = {e.tensor: e for e in self._equations}
+        new = {e.tensor: e for e in equations if e.tensor not in known}
+        edits = new if retold else {e.tensor: e for e in equations if known.get(e.tensor) != e}
+        if edits and known:  # of those that have names for each other there are no numbers
+            other._equations, other._vectors = equations, []
+            if new:
+                other._tell_of(equations)
+            lines = tuple(new.values()) if retold else equations
             for point, vectors in self._vectors:
                 try:
                     with np.errstate(all="ignore"):
-                        other._vectors.append((point, vectors.edited(edits, self._equations)))
+                        other._vectors.append((point, vectors.edited(edits, lines)))
                 except FAILURES:
                     continue
-        other._at = [(point, vectors.arrays) for point, vectors in other._vectors]
+            other._at = [(point, vectors.arrays) for point, vectors in other._vectors]
+            other._seen = self._seen.of_those(self._kept_by(other))
         other._forget()
         return other
+
+    def _kept_by(self, other: Lookalikes) -> set[Tensor]:
+        """The tensors of which the other has the same numbers, at the same points."""
+        same = len(self._at) == len(other._at) and (self._clocks, self._lengths) == (other._clocks, other._lengths)
+        both = zip(self._at, other._at, strict=True) if same else ()
+        kept = [{t for t, a in ours.items() if theirs.get(t) is a} for (_, ours), (_, theirs) in both]
+        return set.intersection(*kept) if kept else set()
 
     def _forget(self) -> None:
         """No tensor may be found yet."""
@@ -300,8 +342,11 @@ class Lookalikes:
         alike = (unsure | np.isclose(shapes, own[1][:, None], rtol=SAME, atol=0)).all(axis=0)
         same = alike & (unsure | np.isclose(sums, own[0][:, None], rtol=SAME, atol=0)).all(axis=0)
         order = [*np.flatnonzero(same), *np.flatnonzero(alike & ~same)]
-        found = [self._likeness(tensor, self._known[near[k]], own[0]) for k in order]
-        told = (f for f in found if f is not None)
+        views = [self._known[near[k]] for k in order]
+        likenesses = self._seen.likenesses
+        for view in (v for v in views if (tensor, v) not in likenesses):
+            likenesses[tensor, view] = self._likeness(tensor, view, own[0])
+        told = (f for v in views if (f := likenesses[tensor, v]) is not None)
         return sorted(told, key=lambda f: (f.factor is not ONE, f.step is not None, bool(f.groups)))
 
     def numbers_of(self, tensor: Tensor) -> list[NDArray[Any]] | None:
@@ -365,12 +410,8 @@ class Lookalikes:
     def of_difference(self, left: Tensor, right: Tensor) -> list[Likeness]:
         """The tensors that may be found and are like left - right; nothing else is remembered of that."""
         gap = Tensor(f"{left.name} - {right.name}", left.shape)
-        before = self._at
-        try:
-            self._at = [(p, {**v, gap: v[left] - v[right]}) for p, v in before if left in v and right in v]
-            return self.of(gap) if len(self._at) == len(before) else []
-        finally:
-            self._at = before
+        known = all(left in v and right in v for _, v in self._at)
+        return self._of_numbers(gap, [v[left] - v[right] for _, v in self._at]) if known else []
 
     def of_all_but(self, tensor: Tensor, axis: int, last: bool) -> list[Likeness]:
         """The tensors that may be found and are like this one without its first step, or without its last.
@@ -379,12 +420,19 @@ class Lookalikes:
             axis: that of the steps.
         """
         view = View(tensor, axis, int(not last), int(last))
-        rest, before = Tensor(f"part of {tensor.name}", view.shape), self._at
+        rest = Tensor(f"part of {tensor.name}", view.shape)
+        known = all(tensor in v and v[tensor].shape[axis] for _, v in self._at)
+        return self._of_numbers(rest, [view.of(v) for _, v in self._at]) if known else []
+
+    def _of_numbers(self, tensor: Tensor, numbers: list[NDArray[Any]]) -> list[Likeness]:
+        """As `of`, for a tensor that has these numbers and is forgotten again."""
+        before = self._at, self._seen
         try:
-            self._at = [(p, {**v, rest: view.of(v)}) for p, v in before if tensor in v and v[tensor].shape[axis]]
-            return self.of(rest) if len(self._at) == len(before) else []
+            self._at = [(p, {**v, tensor: own}) for (p, v), own in zip(self._at, numbers, strict=True)]
+            self._seen = _Seen()
+            return self.of(tensor)
         finally:
-            self._at = before
+            self._at, self._seen = before
 
     def differ(self, left: Tensor, right: Tensor) -> bool:
         """True if two tensors plainly have other numbers at every point that tells.
@@ -429,18 +477,26 @@ class Lookalikes:
     def _profile(self, view: View) -> NDArray[np.float64] | None:
         """The sum of absolute values at each point, which no order of axes and no sign changes, and that sum in units
         of the largest, which no factor changes; None where there are no numbers."""
-        tensor = view.tensor
-        needed = {tensor, *(group.inner[0] for group in view.groups if group.inner is not None)}
-        if tensor.kind != "real" or not self._at or not all(needed <= values.keys() for _, values in self._at):
-            return None
-        arrays = [np.abs(np.asarray(view.of(values), dtype=np.float64)) for _, values in self._at]
+        known = self._seen.profiles.get(view)
+        if known is None:
+            known = self._seen.profiles[view] = self._profiled(view)
+        profile, vanishing = known
+        self._vanishing |= vanishing
+        return profile
+
+    def _profiled(self, view: View) -> tuple[NDArray[np.float64] | None, bool]:
+        """The profile, and whether some numbers are so small that digits are lost."""
+        numbers = [values for _, values in self._at]
+        if view.tensor.kind != "real" or not numbers or not all(view.tensors <= v.keys() for v in numbers):
+            return None, False
+        arrays = [np.abs(np.asarray(view.of(v), dtype=np.float64)) for v in numbers]
         sums = np.array([float(a.sum()) for a in arrays])
         largest = np.array([float(a.max(initial=0.0)) for a in arrays])
         if not np.isfinite(sums).all():
-            return None
-        self._vanishing |= bool(((largest > 0) & (largest < TINY)).any())
+            return None, False
+        vanishing = bool(((largest > 0) & (largest < TINY)).any())
         sums = np.where(largest < TINY, 0, sums)
-        return np.array([sums, np.where(largest > 0, sums / np.where(largest > 0, largest, 1), 0)])
+        return np.array([sums, np.where(largest > 0, sums / np.where(largest > 0, largest, 1), 0)]), vanishing
 
     def _likeness(self, tensor: Tensor, view: View, sums: NDArray[np.float64]) -> Likeness | None:
         """How the tensor is like a view of another.

@@ -67,7 +67,8 @@ class Sides:
         claimed: what was written by hand.
         fixed: whether sizes are fixed numbers.
         by_name: whether what is claimed speaks of derived tensors by name, so that none has to be found among them.
-        before: the same with other equations, and which are changed: what does not depend on them has the same numbers.
+        before: the same with other equations: what does not depend on those that differ has the same numbers.
+        retold: whether the other equations say the same in other words: all that both have has the same numbers.
     """
 
     question: Question
@@ -75,14 +76,14 @@ class Sides:
     claimed: Program
     fixed: bool = False
     by_name: bool = False
-    before: tuple[Sides, Mapping[Tensor, Equation]] | None = None
+    before: Sides | None = None
+    retold: bool = False
 
     @cached_property
     def alike(self) -> Lookalikes:
         """The numbers of all tensors, at several points; of none where names say what is what."""
         if self.before is not None:
-            sides, edits = self.before
-            return sides.alike.afresh(edits)
+            return self.before.alike.afresh(tuple(self.equations.values()), retold=self.retold)
         return Lookalikes(self.question, () if self.by_name else tuple(self.equations.values()))
 
     @property
@@ -151,12 +152,19 @@ class Sides:
         derived = self.derived if assuming else replace(self.derived, assumptions=())
         facts = self.derived.facts
         found = Composition(self.question, derived, self.claimed, facts, budget.end, self.alike, explicit, sums)
-        if self.before is not None and assuming and not (explicit or sums is not Sums.NAMED or self.is_recurrent):
-            sides, edits = self.before
-            earlier = sides.walks.get(COMPOSED)
+        if assuming and not (explicit or sums is not Sums.NAMED or self.is_recurrent):
+            earlier = self._walk_before
             if earlier is not None:
-                found.follow(earlier, edits)
+                found.follow(earlier)
         return found
+
+    @property
+    def _walk_before(self) -> Composition | None:
+        """The last walk over the programs as they were before."""
+        sides = self.before
+        while sides is not None and COMPOSED not in sides.walks:
+            sides = sides.before
+        return None if sides is None else sides.walks[COMPOSED]
 
     def walked(self, budget: Budget) -> Composition:
         """The walk over both programs as far as it comes; where an earlier proof has begun it, that one goes on."""
@@ -175,9 +183,13 @@ class Sides:
         """Keep a walk for who asks what it has found."""
         self.walks[strategy] = composition
 
-    def edited(self, derived: Program, claimed: Program, edits: Mapping[Tensor, Equation]) -> Sides:
+    def edited(self, derived: Program, claimed: Program) -> Sides:
         """Both programs with some equations changed."""
-        return replace(self, derived=derived, claimed=claimed, before=(self, edits))
+        return replace(self, derived=derived, claimed=claimed, before=self, retold=False)
+
+    def with_views(self, claimed: Program) -> Sides:
+        """The same where what is claimed has equations more, for what it reads without a name."""
+        return replace(self, claimed=claimed, before=self, retold=True)
 
 
 @dataclass(frozen=True)

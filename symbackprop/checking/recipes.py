@@ -1,7 +1,8 @@
 """How lemmas were proved, by their pattern: layer after layer of a deep model asks for one lemma under other names.
 
 A recipe says which definitions were put in, by the places at which their tensors stand in what was read before. Where
-it fits, nothing is searched; where the definitions are the same too, but for names, nothing is computed either.
+it fits, nothing is searched; where the definitions are the same too, but for names, nothing is computed either. Step
+after step of a loop that was followed reads x[4] where the step before has read x[5]: what was put in there is tried.
 """
 
 from __future__ import annotations
@@ -32,15 +33,16 @@ class Recipe:
 
 @dataclass
 class Recipes:
-    """The recipes so far, and what could not be proved."""
+    """The recipes so far, also by the patterns without numbers, and what could not be proved."""
 
     known: dict[Pattern, Recipe] = field(default_factory=dict)
+    alike: dict[Pattern, Recipe] = field(default_factory=dict)
     failures: dict[Pattern, int] = field(default_factory=dict)
 
     def for_another_walk(self) -> Recipes:
         """The same recipes, with nothing given up: a pattern does not say what its tensors are, and with a line as it
         would be right they are others."""
-        return Recipes(self.known)
+        return Recipes(self.known, self.alike)
 
 
 class Attempted:
@@ -66,7 +68,7 @@ class Attempted:
 
     def told(self) -> tuple[list[Tensor], bool] | None:
         """The definitions that the recipe for this pattern puts in, and whether they certainly do."""
-        recipe = self.recipes.known.get(self._base)
+        recipe = self.recipes.known.get(self._base) or self.recipes.alike.get(self._without_numbers)
         if recipe is None:
             return None
         rows, opened = self._rows(), list[Tensor]()
@@ -99,7 +101,8 @@ class Attempted:
                 return
             numbers.append(rows.numbers[tensor])
             rows.add(self.lines[tensor].left, self.lines[tensor].value)
-        self.recipes.known[self._base] = Recipe(tuple(numbers), rows.pattern if everything else None)
+        found = self.recipes.known[self._base] = Recipe(tuple(numbers), rows.pattern if everything else None)
+        self.recipes.alike[self._without_numbers] = found
 
     @cached_property
     def _with_definitions(self) -> Pattern:
@@ -110,7 +113,12 @@ class Attempted:
             rows.add(self.lines[tensor].left, self.lines[tensor].value)
         return rows.pattern
 
-    def _rows(self) -> Rows:
-        rows = Rows(self.names)
+    @cached_property
+    def _without_numbers(self) -> Pattern:
+        """What is left of the pattern when it does not say which numbers stand in it."""
+        return self._rows(any_number=True).pattern
+
+    def _rows(self, any_number: bool = False) -> Rows:
+        rows = Rows(self.names, any_number)
         rows.add(*self._start)
         return rows

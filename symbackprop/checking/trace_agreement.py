@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from symbackprop.checking.lookalikes import small
+from symbackprop.checking.overflow import overflow
 from symbackprop.checking.question import Question
 from symbackprop.checking.regions import ANY, CONSTANTS, Region, assignments, regions
 from symbackprop.checking.rounded_branches import BITS, RoundedBranches
@@ -183,7 +185,7 @@ def _examine(pair: _Pair, sampler: Sampler, choices: int) -> str:
         _only_written_by_numpy(pair, sampler.point(asked[0]))
         several = [s for s in asked if sampler.entries(s) <= SEVERAL] or asked[:1]
         by_rounding = _ask_with_all_digits(pair, sampler, several[-1]) or _extremes(pair, sampler, asked[0])
-    return _unasked(pair, telling, lengths) or by_rounding
+    return _unasked(pair, sampler, telling, lengths) or by_rounding
 
 
 def _missing(asked: list[Sizes], telling: list[Sizes], lengths: int) -> list[Symbol]:
@@ -192,7 +194,7 @@ def _missing(asked: list[Sizes], telling: list[Sizes], lengths: int) -> list[Sym
     return [s for s in symbols if len({a[s] for a in asked}) < min(lengths, len({t[s] for t in telling}))]
 
 
-def _unasked(pair: _Pair, telling: list[Sizes], lengths: int) -> str:
+def _unasked(pair: _Pair, sampler: Sampler, telling: list[Sizes], lengths: int) -> str:
     """Why NumPy has not been asked enough; "" if it has."""
     functions = f"{name_of(pair.forward)} and {name_of(pair.backward)} do what their lines say"
     if pair.forward is pair.backward:
@@ -202,19 +204,28 @@ def _unasked(pair: _Pair, telling: list[Sizes], lengths: int) -> str:
         return f"{what}: no sizes were found that are small enough"
     if not pair.asked and pair.stopped:
         return f"{what}: {name_of(pair.forward)} raises {pair.stopped}"
-    if not pair.asked:
-        return f"{what}: no point was found at which all values are finite"
     missing = _missing(pair.asked, telling, lengths)
-    elsewhere = f": elsewhere it raises {pair.stopped}" if pair.stopped else ": elsewhere no finite values were found"
+    too_large = _too_large(pair, sampler, telling) if missing else ""
+    if not pair.asked:
+        return f"{what}: {too_large or 'no point was found at which all values are finite'}"
+    elsewhere = f"it raises {pair.stopped}" if pair.stopped else too_large or "no finite values were found"
     if missing:
-        return f"{what}, but at {' and at '.join(_sizes(a) for a in pair.asked)}{elsewhere}"
+        return f"{what}, but at {' and at '.join(_sizes(a) for a in pair.asked)}: elsewhere {elsewhere}"
     return ""
 
 
+def _too_large(pair: _Pair, sampler: Sampler, telling: list[Sizes]) -> str:
+    """Where numbers overflow at sizes at which NumPy could not be asked; "" if nowhere."""
+    points = (sampler.point(sizes) for sizes in telling if sizes not in pair.asked)
+    return next(filter(None, (overflow(pair.equations, pair.traced.variables, p) for p in points)), "")
+
+
 def _ask_at(pair: _Pair, sampler: Sampler, sizes: Sizes) -> None:
-    """Compare at these sizes, at the first point where both functions have finite values."""
+    """Compare at these sizes, at the first point where both functions have finite values: layer upon layer, numbers
+    may run out of range where inputs are not small."""
     points = (sampler.point(sizes) for _ in range(TRIES))
-    if any(_compare(pair, point, needed=_as_arrays(pair, point)) for point in points):
+    nearer = (small(sampler.point(sizes), sampler.question) for _ in range(1))
+    if any(_compare(pair, point, needed=_as_arrays(pair, point)) for point in itertools.chain(points, nearer)):
         pair.asked.append(sizes)
 
 

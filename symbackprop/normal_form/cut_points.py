@@ -45,6 +45,7 @@ from symbackprop.normal_form.data import (
     Atom,
     Mono,
     Poly,
+    Rational,
     Term,
     add,
     as_constant,
@@ -236,7 +237,11 @@ class CutPoints(Canonical):
             return poly
         self.check_budget()
         terms: list[Term] = []
+        kept: dict[Mono, Rational] = {}  # terms without the tensor are what they were
         for mono, coefficient in poly.terms:
+            if not self.clocks and tensor not in tensors_in_term(mono):
+                kept[mono] = coefficient
+                continue
             factors, bound = self.open_mono(mono)
             table = dict(factors)
             opened = [(a, table.pop(a)) for a in list(table) if tensor in tensors_at(a)]
@@ -254,7 +259,8 @@ class CutPoints(Canonical):
             for value in values:
                 part = self.times(part, value)
             terms += part
-        return self.collect(terms)
+        new = self.collect(terms)
+        return add(Poly.make(kept), new) if kept else new
 
     def _put_in_atom(self, atom: Atom, tensor: Tensor, chosen: Chosen, inside: Mapping[Index, Poly]) -> Poly:
         args = tuple(self.put_in(a, tensor, chosen, inside) for a in atom.args)

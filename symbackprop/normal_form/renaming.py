@@ -58,10 +58,11 @@ class Rows:
 
     Args:
         fixed: as `pattern` has it.
+        any_number: whether a number is a row as a name is, whatever its value: then equal patterns are no renamings.
     """
 
-    def __init__(self, fixed: Container[Symbol | Tensor] = ()) -> None:
-        self.fixed = fixed
+    def __init__(self, fixed: Container[Symbol | Tensor] = (), any_number: bool = False) -> None:
+        self.fixed, self.any_number = fixed, any_number
         self.numbers: dict[Any, int] = {}  # of the distinct nodes so far
         self.rows: list[tuple[Any, ...]] = []
         self.top: list[int] = []
@@ -72,7 +73,7 @@ class Rows:
 
     def with_more(self, *expressions: Expr) -> Rows:
         """These and further expressions, beside what was looked at here."""
-        longer = Rows(self.fixed)
+        longer = Rows(self.fixed, self.any_number)
         longer.numbers, longer.rows, longer.top = dict(self.numbers), [*self.rows], [*self.top]
         longer.add(*expressions)
         return longer
@@ -103,6 +104,8 @@ class Rows:
             return (Tensor, node.kind, *map(self.of, node.shape))
         inside = map(self.of, children(node))
         match node:
+            case Number() if self.any_number:
+                return (Number,)
             case Number(own) | Symbol(_, own):
                 return (type(node), own)
             case Index(_, size, _):

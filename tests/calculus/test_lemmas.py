@@ -19,6 +19,7 @@ from symbackprop.expression.build import (
     Tensor,
     add,
     entries_once,
+    mentioned,
     multiply,
     number,
     subtract,
@@ -120,6 +121,68 @@ def test_what_a_replay_has_seen_before_hides_no_changed_line(verdict, program):
         lines = tuple(wrong if e is changed else e for e in program.equations)
         with pytest.raises(ProofError):
             Replay(replace(program, equations=lines), verdict.lemmas, before=first)
+
+
+def beneath(replay, lemma):
+    """All that a lemma rests on: what it speaks of as it is read, and what the definitions of that speak of."""
+    waiting = {lemma.equation.tensor, *lemma.opened, *mentioned(replay.rewritten(lemma.equation.value))}
+    found = set()
+    while waiting:
+        tensor = waiting.pop()
+        found.add(tensor)
+        line = replay._read.get(tensor)
+        waiting |= (mentioned(line.value) if line is not None else set()) - found
+    return found
+
+
+def test_a_changed_definition_anywhere_beneath_a_lemma_keeps_it_from_being_taken_over(monkeypatch, verdict, program):
+    taken, real = [], Replay._held_before
+    monkeypatch.setattr(Replay, "_conditions", lambda replay, lemma: ())
+
+    def noted(replay, lemma, right):
+        found = real(replay, lemma, right)
+        if found is not None:
+            taken.append(lemma)
+        return found
+
+    monkeypatch.setattr(Replay, "_held_before", noted)
+    first = Replay(program, verdict.lemmas)
+    for changed in program.equations[::5]:
+        taken.clear()
+        other = replace(changed, value=add(changed.value, changed.value, ONE))
+        lines = tuple(other if e is changed else e for e in program.equations)
+        replay = Replay(replace(program, equations=lines), verdict.lemmas, before=first)
+        free = [m for m in replay.lemmas if changed.tensor not in beneath(replay, m)]
+        assert [m.equation.tensor for m in taken] == [m.equation.tensor for m in free], changed.tensor.name
+    taken.clear()
+    assert Replay(program, verdict.lemmas, before=first).lemmas and len(taken) == len(verdict.lemmas)
+    elsewhere = replace(program, domain=(*program.domain, Compare("<", ONE, program.sizes[0])))
+    taken.clear()
+    assert Replay(elsewhere, verdict.lemmas, before=first).lemmas and not taken
+
+
+def test_a_replay_says_the_same_of_a_changed_program_whatever_was_before_it(verdict, program):
+    first = Replay(program, verdict.lemmas)
+
+    def said(program, **before):
+        try:
+            return Replay(program, verdict.lemmas, **before).lemmas
+        except ProofError as error:
+            return str(error)
+
+    for k, changed in [*enumerate(program.equations)][3::29]:
+        other = replace(changed, value=multiply(number(-1 if k % 2 else 2), changed.value))
+        lines = replace(program, equations=tuple(other if e is changed else e for e in program.equations))
+        assert said(lines, before=first) == said(lines), changed.tensor.name
+
+
+def test_a_lemma_that_opens_less_or_says_another_thing_is_not_taken_over(verdict, program):
+    first = Replay(program, verdict.lemmas)
+    k = of_the_user(verdict, lambda m: m.opened)
+    own = verdict.lemmas[k].equation
+    for changes in ({"opened": ()}, {"equation": replace(own, value=multiply(number(2), own.value))}):
+        with pytest.raises(ProofError):
+            Replay(program, forged(verdict, k, **changes), before=first)
 
 
 def test_lemma_holds_by_its_definitions_alone(verdict):

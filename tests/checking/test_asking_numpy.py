@@ -74,6 +74,7 @@ def test_numpy_is_asked_at_several_sizes_and_lengths_of_each_axis(monkeypatch, f
     monkeypatch.setattr(module, "_ask_with_all_digits", lambda *_: "")
     monkeypatch.setattr(module, "_extremes", lambda *_: "")
     monkeypatch.setattr(module, "unwritten", lambda program: [])
+    monkeypatch.setattr(module, "_too_large", lambda *_: "")
     pair = pair_of(sizes={"N": 3} if fixed else None)
     told = module._examine(pair, sampler_of(), 2)
     assert bool(sought) is (works == "none")
@@ -123,9 +124,10 @@ def test_unwritten_arrays_are_looked_at_wherever_there_are_any(monkeypatch):
         assert len(looked) == (len(CHOICES) if found else 0)
 
 
-@pytest.mark.parametrize("answers", list(itertools.product((True, False), repeat=3)))
-def test_a_choice_of_sizes_has_a_few_points(monkeypatch, answers):
+@pytest.mark.parametrize("answers", list(itertools.product((True, False), repeat=4)))
+def test_a_choice_of_sizes_has_a_few_points_and_a_small_one(monkeypatch, answers):
     shown = iter(answers)
+    monkeypatch.setattr(module, "small", lambda point, question: point)
     monkeypatch.setattr(module, "_as_arrays", lambda pair, point: point)
     monkeypatch.setattr(module, "_compare", lambda pair, point, needed: point is needed and next(shown))
     pair = pair_of()

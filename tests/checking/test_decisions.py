@@ -689,6 +689,7 @@ def confirmed(monkeypatch, *, sites=True, long=False, sizes=None, formula=None, 
         conditions_of=given["asked"], cross_examine=given["cross"],
         _where_it_does_not_hold=given["outside"], sites=[1] if sites else [], refute=refute,
         refuted=said("REFUTED", reason="a point"), _symmetric_inputs=("about",), _unjudged=("w",),
+        _out_of_range=given.get("large", ""),
     )  # fmt: skip
     assert callable(honest)
     side = SimpleNamespace(conditions=("read",), blocks=())
@@ -733,6 +734,11 @@ def test_what_every_line_of_defence_lets_pass_is_proved_with_all_its_conditions(
 def test_each_line_of_defence_alone_keeps_a_claim_from_being_proved(monkeypatch, parts, reason):
     answer, _ = confirmed(monkeypatch, **parts)
     assert (answer.status, answer.reason, answer.scope) == ("UNDECIDED", reason, "")
+
+
+def test_why_no_point_was_found_is_told_where_numbers_overflow(monkeypatch):
+    answer, _ = confirmed(monkeypatch, cross=UnsupportedError("no point"), large="too large")
+    assert answer.reason == f"{decide.UNEXAMINED}: too large"
 
 
 def test_a_point_without_a_value_refutes_where_the_proof_asks_for_more(monkeypatch):

@@ -231,7 +231,7 @@ def test_sizes_at_which_numpy_has_not_been_asked(asked, lengths, missing):
 
 
 @pytest.mark.parametrize("stopped", ["", "ValueError"])
-def test_why_numpy_could_not_be_asked_is_told(stopped):
+def test_why_numpy_could_not_be_asked_is_told(monkeypatch, stopped):
     def forward(x):
         return x
 
@@ -239,8 +239,12 @@ def test_why_numpy_could_not_be_asked_is_told(stopped):
         return dout
 
     telling = [{N: k} for k in (1, 2, 3)]
+    monkeypatch.setattr(trace_agreement, "_too_large", lambda *_: "")
     told = lambda asked, sizes=telling, back=backward: trace_agreement._unasked(  # noqa: E731
-        SimpleNamespace(forward=forward, backward=back, asked=asked, stopped=stopped), sizes, 3
+        SimpleNamespace(forward=forward, backward=back, asked=asked, stopped=stopped),
+        None,
+        sizes,
+        3,
     )
     assert told(telling) == ""
     assert "no sizes were found that are small enough" in told([], [])

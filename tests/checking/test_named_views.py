@@ -3,6 +3,9 @@
 import numpy as np
 
 import symbackprop as sb
+from symbackprop.checking.composition import Composition
+
+DEEP = 4
 
 
 def conditioned():
@@ -114,3 +117,37 @@ def test_a_derivative_with_two_axes_in_place_of_one_is_a_lemma():
     assert verdict.for_all_sizes
     told = [str(lemma.equation) for lemma in verdict.lemmas]
     assert any("[n,i,c] = z_bar[n,C*i + c]" in equation for equation in told)
+
+
+def test_what_is_told_with_names_for_parts_is_not_sought_again(monkeypatch):
+    walks, searched, walk, lemma = [], [], Composition.walk, Composition._lemma
+    monkeypatch.setattr(Composition, "walk", lambda self: walks.append(self) or walk(self))
+    monkeypatch.setattr(Composition, "_lemma", lambda self, *a: searched.append(self) or lemma(self, *a))
+
+    def forward(x, **W):
+        for k in range(DEEP):
+            x = x + np.tanh(np.concatenate([x, x * x], axis=1) @ W[f"W{k}"])
+        return x
+
+    def backward(dout, x, **W):
+        saved, d, g = [], dout, {}
+        for k in range(DEEP):
+            u = np.concatenate([x, x * x], axis=1)
+            h = np.tanh(u @ W[f"W{k}"])
+            saved.append((x, u, h))
+            x = x + h
+        for k in reversed(range(DEEP)):
+            x, u, h = saved[k]
+            dz = d * (1 - h * h)
+            g[f"W{k}"] = u.T @ dz
+            du = dz @ W[f"W{k}"].T
+            D = x.shape[1]
+            dx = du[:, :D] + 2 * x * du[:, D:]
+            d = du[:, :D] if k == 1 else d + dx
+        return {"x": d, **g}
+
+    weights = {f"W{k}": ("2*D", "D") for k in range(DEEP)}
+    assert sb.check(forward, backward, shapes={"x": ("N", "D"), **weights}).status == "REFUTED"
+    first = walks[0]
+    named = next(w for w in walks if len(w.program.equations) > len(first.program.equations))
+    assert first.lemmas.keys() == named.lemmas.keys() and first in searched and named not in searched

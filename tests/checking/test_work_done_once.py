@@ -3,11 +3,14 @@
 import numpy as np
 
 from symbackprop.checking.diagnosis import rare_branches as rare
+from symbackprop.checking.lookalikes import Lookalikes, View
 from symbackprop.checking.question import Question
 from symbackprop.checking.refute import PRECISIONS, Search, precisions, wrong_gradients
 from symbackprop.checking.rounded_branches import RoundedBranches
 from symbackprop.evaluation.arrays import Vectors
 from symbackprop.evaluation.point import Point
+from symbackprop.expression.build import ONE, Tensor, multiply, number
+from symbackprop.expression.program import Equation
 from symbackprop.frontends.numpy.array import Buffer
 from symbackprop.frontends.numpy.traced import trace, trace_pair
 
@@ -92,3 +95,25 @@ def test_precisions_rise_and_end_with_the_highest():
             found = precisions(lines, least)
             assert found[-1] == PRECISIONS[-1] and found[0] >= least and found == sorted(set(found))
     assert precisions(20, 128) == [128, 256, 1024]
+
+
+def test_numbers_of_tensors_are_kept_where_their_equations_are():
+    traced = trace_pair(lambda x: np.sin(x), lambda dout, x: {"x": dout * np.cos(x)}, {"x": ("N",)})
+    (out,), (own,) = traced.forward.equations, traced.backward.equations[-1:]
+    alike = Lookalikes(question_of(traced), tuple({e.tensor: e for e in (out, *traced.backward.equations)}.values()))
+    told = Tensor("told", own.tensor.shape)
+    same = (*alike._equations, Equation(told, own.indices, own.left))
+
+    def found(alike, tensor):
+        alike.add(own.tensor)
+        return [(like.other, like.factor) for like in alike.of(tensor)]
+
+    assert found(alike.afresh(), own.tensor) == [(own.tensor, ONE)]
+    retold = alike.afresh(same, retold=True)
+    assert found(retold, told) == [(own.tensor, ONE)] and alike._seen.profiles
+    assert all(v.arrays[own.tensor] is w.arrays[own.tensor] for v, w in zip(alike.vectors, retold.vectors, strict=True))
+    twice = Equation(own.tensor, own.indices, multiply(number(2), own.value))
+    other = retold.afresh(tuple(twice if e.tensor is own.tensor else e for e in same))
+    assert View(own.tensor) in retold._seen.profiles and View(own.tensor) not in other._seen.profiles
+    assert found(other, told) == [(own.tensor, ONE)], "which is computed from it"
+    assert found(other, out.tensor) == []

@@ -30,7 +30,7 @@ from symbackprop.expression.program import Equation
 from symbackprop.expression.recurrence import blocks
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.cut_points import CutPoints, is_after, tensors_of
-from symbackprop.normal_form.data import as_constant
+from symbackprop.normal_form.data import Poly, as_constant
 from symbackprop.normal_form.data import subtract as subtract_poly
 from symbackprop.normal_form.rules_indices import in_line
 from symbackprop.normal_form.to_expression import expression
@@ -55,6 +55,17 @@ def cuts():
     z = Entry(Z, (N_, H_))
     found.define(A, (N_, H_), where(Compare("<", z, ZERO), ZERO, z))
     return found
+
+
+def test_terms_without_the_tensor_are_left_as_they_are(cuts, monkeypatch):
+    opened, real = [], CutPoints.open_mono
+    poly = cuts.normal(add(Entry(Z, (N_, H_)), contraction("k", H, lambda k: Entry(U, (k, H_))), Entry(A, (N_, H_))))
+    right = cuts.put_in(cuts.put_in(poly, A), Z)
+    cuts.value(Z)
+    monkeypatch.setattr(CutPoints, "open_mono", lambda self, mono, *a: opened.append(mono) or real(self, mono, *a))
+    once = cuts.put_in(poly, Z)
+    assert not any(tensors_of(Poly.make({m: 1})) <= {U} for m in opened)
+    assert cuts.put_in(once, A) is right or cuts.vanishes(subtract_poly(cuts.put_in(cuts.put_in(once, A), Z), right))
 
 
 def test_tensors_stay_atoms_until_they_are_put_in(cuts):

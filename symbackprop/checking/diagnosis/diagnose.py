@@ -191,7 +191,7 @@ def _apart(case: Refuted) -> Refuted:
         return case
     backward = replace(backward, equations=(*backward.equations, *own.values()))
     gradients = {**claimed, **{name: line.tensor for name, line in own.items()}}
-    sides = case.sides.edited(case.sides.derived, backward, {line.tensor: line for line in own.values()})
+    sides = case.sides.with_views(backward)
     return replace(case, sides=sides, traced=replace(case.traced, backward=backward, gradients=gradients))
 
 
@@ -311,7 +311,7 @@ def _in_other_rounds(case: Refuted, fault: CutFault, budget: Budget) -> Iterator
         if left_out and all(left_out):
             text, before = f"as in the other rounds, {'; '.join(left_out)}", ""
         edit = Edit(words, "", (cured,))
-        if len(text) <= MAXIMUM_CURE and _proved(case, edit, case.own_lines, final, budget, fault):
+        if len(text) <= MAXIMUM_CURE and _proved(case, edit, final, budget, fault):
             yield Diagnosis(f"{words}{before}", text, (cured,))
             return
 
@@ -324,7 +324,7 @@ def _times_factor(
     cured = replace(line, value=multiply(line.value, fault.factor))
     words = f"{line.note}: {_called(case, line)} should be {_meant(case, fault)}"
     text, before = _shown(case, cured, cured.value)
-    if len(text) <= MAXIMUM_CURE and _proved(case, Edit(words, "", (cured,)), case.own_lines, final, budget, fault):
+    if len(text) <= MAXIMUM_CURE and _proved(case, Edit(words, "", (cured,)), final, budget, fault):
         yield Diagnosis(f"{words}{before}", text, (cured,))
 
 
@@ -344,12 +344,12 @@ def _in_every_round(
         if value is None or budget.spent:
             return
         cured.append(replace(line, value=value))
-        edited = _sides_with(case, cured, case.own_lines)
+        edited = _sides_with(case, cured)
         if edited is None:
             return
         sides = edited
     text, before = _shown(case, cured[0], cured[0].value)
-    if len(text) <= MAXIMUM_CURE and _proved(case, Edit(words, "", tuple(cured)), case.own_lines, final, budget, fault):
+    if len(text) <= MAXIMUM_CURE and _proved(case, Edit(words, "", tuple(cured)), final, budget, fault):
         yield Diagnosis(f"{words}{before}", text, tuple(cured))
 
 
@@ -459,7 +459,7 @@ def _lacking(
             left, _, more = text.partition(" = ")
             text = f"{left} = ({own} as claimed) {f'- {more[1:]}' if more.startswith('-') else f'+ {more}'}"
         edit = Edit(words, "", (cured,))
-        if len(text) <= longest and _proved(case, edit, case.own_lines, final, budget, fault):
+        if len(text) <= longest and _proved(case, edit, final, budget, fault):
             yield Diagnosis(f"{words}{before}", text, (cured,))
             return
 
@@ -492,7 +492,7 @@ def _several_faults(case: Refuted, trials: Trials, own: EditSearch, budget: Budg
             continue
         claimed = case.traced.gradients
         left = [n for n in case.wrong if not trials.agree(cause.lines, case.own_lines, {claimed[n]: case.derived[n]})]
-        sides = _sides_with(case, cause.lines, case.own_lines)
+        sides = _sides_with(case, cause.lines)
         if sides is None or name in left:
             continue
         if left:
@@ -500,7 +500,7 @@ def _several_faults(case: Refuted, trials: Trials, own: EditSearch, budget: Budg
             more = replace(case, sides=sides, traced=mended, wrong=tuple(left), suspected=[])
             rest = diagnoses(more, budget.half(), budget)
             yield _together(case, cause, rest, left)
-        elif _proved(case, Edit("", "", cause.lines), case.own_lines, _goals(case), budget):
+        elif _proved(case, Edit("", "", cause.lines), _goals(case), budget):
             yield cause
         return
 
@@ -622,7 +622,7 @@ def _in_each_others_place(case: Refuted, trials: Trials, budget: Budget) -> Iter
     for found in interchanged(case, trials):
         one, other = found.names
         words = f"{found.place}: {one} and {other} are interchanged"
-        if _proved(case, Edit(words, "", found.lines), case.own_lines, _goals(case), budget):
+        if _proved(case, Edit(words, "", found.lines), _goals(case), budget):
             text = f"{other} belongs where {one} stands, and {one} where {other} stands"
             yield Diagnosis(words, text, found.lines)
         elif trials.telling:
@@ -700,7 +700,7 @@ def _cures(
         if final is not None and not search.trials.agree(edit.equations, case.own_lines, final):
             continue
         _suspect(case, search, words)
-        if _proved(case, edit, search.lines, final or search.goals, share, fault):
+        if _proved(case, edit, final or search.goals, share, fault):
             plain = (len(text) <= MAXIMUM_CURE and text.partition(" = ")[0] != right) or case.formula is not None
             alone = str(edit.kind).startswith("overwritten")
             yield Diagnosis(words, text if plain else f"{called} with that changed", lines, alone)
@@ -753,7 +753,7 @@ def _slips(
         says_something = left != right_side and len(text) <= MAXIMUM_CURE
         _suspect(case, search, words)
         there = () if place is None else (place.tensor,)
-        if _proved(case, edit, search.lines, search.goals, share):
+        if _proved(case, edit, search.goals, share):
             yield Diagnosis(words, text if says_something else "", at=there)
         elif search.trials.telling:
             yield Diagnosis(f"{words}{AS_SHOWN}", at=there)
@@ -766,7 +766,7 @@ def _left_behind(case: Refuted, search: EditSearch, stage: Stage, budget: Budget
     cure = replace(claimed, value=value)
     left = Entry(right.tensor, claimed.indices)
     for edit, share in search.agreeing(stage, budget):
-        if _proved(case, edit, search.lines, search.goals, share):
+        if _proved(case, edit, search.goals, share):
             yield Diagnosis(edit.reverse, f"{to_text(left)} = {to_text(value)}", (cure,))
         elif search.trials.telling:
             yield Diagnosis(f"{edit.reverse}{AS_SHOWN}")
@@ -946,7 +946,6 @@ def _renamed(expr: Expr, names: Mapping[Tensor, str]) -> Expr:
 def _proved(
     case: Refuted,
     edit: Edit,
-    edited: Sequence[Equation],
     goals: Mapping[Tensor, Tensor],
     budget: Budget,
     fault: CutFault | None = None,
@@ -963,7 +962,7 @@ def _proved(
             return False
     if sum(len(list(nodes_once(e.value))) for e in (*case.derived_lines, *case.own_lines)) > MAXIMUM_NODES:
         return False
-    sides = _sides_with(case, edit.equations, edited)
+    sides = _sides_with(case, edit.equations)
     if sides is None:
         return False  # it speaks of what the pass does not have
     # A goal that is its own value is a right gradient, and must stay so.
@@ -978,14 +977,9 @@ def _proved(
     return not search_proof(sides, pairs, strategies, budget).unproved
 
 
-def _sides_with(case: Refuted, edits: Iterable[Equation], lines: Iterable[Equation]) -> Sides | None:
-    """Both programs with some lines changed; None if these speak of what the pass does not have.
-
-    Args:
-        lines: those among which the edits were found.
-    """
-    changed = {e.tensor: e for e in edits}
-    table = {e.tensor: e for e in lines} | changed
+def _sides_with(case: Refuted, edits: Iterable[Equation]) -> Sides | None:
+    """Both programs with some lines changed; None if these speak of what the pass does not have."""
+    table = {e.tensor: e for e in edits}
     adjoint, claimed = case.sides.derived, case.traced.backward
     derived = replace(adjoint, equations=in_order(table.get(e.tensor, e) for e in adjoint.equations))
     every = (*case.traced.forward.equations, *case.own_lines)  # an edit may speak of any forward tensor
@@ -993,7 +987,7 @@ def _sides_with(case: Refuted, edits: Iterable[Equation], lines: Iterable[Equati
     known = {*claimed.inputs, *(e.tensor for e in own)}
     if any(not mentioned(e.value) <= known for e in own):
         return None
-    return case.sides.edited(derived, replace(claimed, equations=in_order(own)), changed)
+    return case.sides.edited(derived, replace(claimed, equations=in_order(own)))
 
 
 def _resolver(case: Refuted, equations: Iterable[Equation], seconds: float, limit: int) -> Resolver:

@@ -44,7 +44,7 @@ def misread_name(case: Refuted, trials: Trials) -> tuple[Refuted, CutFault] | No
         backward = case.traced.backward
         equations = in_order((*(changed.get(e.tensor, e) for e in backward.equations), line))
         backward = replace(backward, equations=equations)
-        sides = replace(case.sides, claimed=backward, before=None)  # other lines read the new one: seen afresh
+        sides = case.sides.with_views(backward)
         traced = replace(case.traced, backward=backward, variables={**called, tensor: other, own: name})
         return replace(case, sides=sides, traced=traced), fault
     return None

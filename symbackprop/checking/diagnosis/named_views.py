@@ -65,8 +65,9 @@ def with_named_views(case: Refuted) -> Refuted:
     backward = case.traced.backward
     changed = (replace(e, value=rewrite(e.value, visit)) for e in backward.equations)
     backward = replace(backward, equations=in_order((*changed, *views.values())))
-    sides = replace(case.sides, claimed=backward, before=None)  # other lines read the new ones: seen afresh
-    return replace(case, sides=sides, traced=replace(case.traced, backward=backward, variables=called))
+    return replace(
+        case, sides=case.sides.with_views(backward), traced=replace(case.traced, backward=backward, variables=called)
+    )
 
 
 def running_along(entry: Entry) -> tuple[Index, ...]:
