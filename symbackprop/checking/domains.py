@@ -20,7 +20,9 @@ from symbackprop.checking.question import Question
 from symbackprop.checking.threshold_points import thresholds
 from symbackprop.errors import BudgetError, SymbackpropError, UnsupportedError
 from symbackprop.expression.build import (
+    MINUS_ONE,
     ONE,
+    ZERO,
     Add,
     Apply,
     Compare,
@@ -32,16 +34,19 @@ from symbackprop.expression.build import (
     Power,
     Tensor,
     Where,
+    add,
     children,
+    entries_once,
+    negate,
     nodes_once,
     number,
     substitute,
 )
 from symbackprop.expression.build import subtract as subtract_expr
 from symbackprop.expression.functions import OF_POSITIVE, Function, is_arbitrary
-from symbackprop.expression.program import PART, Program
+from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.expression.recurrence import equations_of, recurrent
-from symbackprop.expression.sizes import Facts
+from symbackprop.expression.sizes import Facts, decide, steady_gap
 from symbackprop.expression.sympy_bridge import PLACES, definition
 from symbackprop.normal_form.bound_names import abstract
 from symbackprop.normal_form.cut_points import CutPoints
@@ -54,6 +59,7 @@ from symbackprop.rendering.text import to_text
 Relation = Literal["!=", ">", ">="]
 Guard = tuple[Expr, bool]
 LONGEST = 80  # of a condition in terms of the inputs; longer ones are told in the user's own
+MOST_READINGS = 8  # of a tensor under guards, each told for itself
 NAMED = 6  # terms beyond which a tensor stays one atom, where time is short
 
 
@@ -81,30 +87,55 @@ class Condition:
 # --- what programs ask for
 
 
-def demands(program: Program, *, differentiable: bool = False) -> list[Demand]:
+def demands(program: Program, *, differentiable: bool = False, guarded: bool = True) -> list[Demand]:
     """What a program asks for to have values.
 
     Args:
         differentiable: and derivatives.
+        guarded: whether what is asked for under guards alone is told as well.
     """
-    return list(_Walk(program, differentiable).found)
+    return list(_Walk(program, differentiable, guarded).found)
 
 
 class _Walk:
-    """Collects demands; what is used under a guard alone is asked for there alone."""
+    """Collects demands; what is used under a guard alone is asked for there alone.
 
-    def __init__(self, program: Program, differentiable: bool) -> None:
-        self.lines, self.differentiable = program.by_tensor, differentiable
-        self.found: dict[Demand, None] = {}
+    From the last equation to the first, so that all readings of a tensor are known when it is come to. One that is read
+    in many ways, as in deep models each layer in some, is asked for everywhere: that is more than is needed.
+    """
+
+    def __init__(self, program: Program, differentiable: bool, guarded: bool) -> None:
+        self.facts, self.differentiable, self.guarded = program.facts, differentiable, guarded
+        self.asked: dict[Demand, None] = {}
         self.seen: set[tuple[Expr, tuple[Guard, ...]]] = set()
+        self.readings: dict[Tensor, dict[tuple[Entry, tuple[Guard, ...]], None]] = {}
         self.sure = set(program.outputs)
         self.sure |= recurrent(program.equations).keys()  # each step by the one before: what it asks for, all do
         for equation in reversed(program.equations):
             if equation.tensor in self.sure:
-                self.sure |= set(_plain_tensors(equation.value))
+                self.sure |= set(_plain_tensors(equation.value, self.facts))
+        self.asking: set[Tensor] = set()
         for equation in program.equations:
-            if equation.tensor in self.sure:
-                self.visit(equation.value, ())
+            if any(e.tensor in self.asking for e in entries_once(equation.value)) or _asks(equation.value):
+                self.asking.add(equation.tensor)
+        found: list[Iterable[Demand]] = []
+        for equation in reversed(program.equations):
+            self.asked = {}
+            for value, guards in self._uses(equation):
+                self.visit(value, guards)
+            found.append(self.asked)
+        self.found = dict.fromkeys(d for asked in reversed(found) for d in asked)
+
+    def _uses(self, equation: Equation) -> list[tuple[Expr, tuple[Guard, ...]]]:
+        """What is asked for of a tensor, each with its guards."""
+        readings = self.readings.pop(equation.tensor, {})
+        if equation.tensor not in self.asking:
+            return []
+        if equation.tensor in self.sure or len(readings) > MOST_READINGS:
+            if self.guarded:
+                self.sure |= {equation.tensor, *_plain_tensors(equation.value, self.facts)}
+            return [(equation.value, ())] if equation.tensor in self.sure else []
+        return [(equation.at(entry.indices), guards) for entry, guards in readings]
 
     def visit(self, node: Expr, guards: tuple[Guard, ...]) -> None:
         """Collect what a node asks for."""
@@ -113,19 +144,19 @@ class _Walk:
         self.seen.add((node, guards))
         match node:
             case Entry(tensor, _):
-                if tensor in self.lines and tensor not in self.sure:
-                    line = self.lines[tensor]
-                    self.visit(substitute(line.value, dict(zip(line.indices, node.indices, strict=True))), guards)
+                if tensor in self.asking and tensor not in self.sure:
+                    left = tuple(g for g in guards if not _exists_only_where(node, *g, self.facts))
+                    self.readings.setdefault(tensor, {})[node, left] = None
                 return
             case Where(condition, then, otherwise):
                 self.visit(condition, guards)
-                self.visit(then, (*guards, (condition, True)))
-                self.visit(otherwise, (*guards, (condition, False)))
+                for branch, holds in ((then, True), (otherwise, False)) if self.guarded else ():
+                    self.visit(branch, (*guards, (condition, holds)))
                 return
             case Power(base, Number(exponent)):
                 self._power(base, exponent, guards)
             case Apply(function, (argument,)) if function in OF_POSITIVE:
-                self.found[Demand(">", argument, guards)] = None
+                self.asked[Demand(">", argument, guards)] = None
             case Apply(function, arguments) if not is_total(function):
                 meaning = definition(function)
                 assert meaning is not None
@@ -134,27 +165,72 @@ class _Walk:
             self.visit(child, guards)
 
     def _power(self, base: Expr, exponent: Fraction, guards: tuple[Guard, ...]) -> None:
-        if exponent.denominator == 1 and exponent >= 0:
+        if _is_natural(exponent):
             return
         relation: Relation = "!=" if exponent.denominator == 1 else ">"
         if exponent > (1 if self.differentiable else 0):
             relation = ">="
         if not (isinstance(base, Number) and base.value > 0):
-            self.found[Demand(relation, base, guards)] = None
+            self.asked[Demand(relation, base, guards)] = None
 
 
-def _plain_tensors(expr: Expr) -> Iterator[Tensor]:
-    """The tensors that are read whatever the conditions are."""
-    stack = [expr]
-    seen: set[Expr] = set()
+def _plain_tensors(expr: Expr, facts: Facts) -> Iterator[Tensor]:
+    """The tensors that are read whatever the conditions are, or wherever there is something to read."""
+    stack: list[tuple[Expr, tuple[Guard, ...]]] = [(expr, ())]
+    seen = set(stack)
     while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if isinstance(node, Entry):
+        node, guards = stack.pop()
+        if isinstance(node, Entry) and all(_exists_only_where(node, *guard, facts) for guard in guards):
             yield node.tensor
-        stack.extend([node.condition] if isinstance(node, Where) else children(node))
+        parts = [(part, guards) for part in children(node)]
+        if isinstance(node, Where):
+            then, otherwise = (*guards, (node.condition, True)), (*guards, (node.condition, False))
+            parts = [(node.condition, guards), (node.then, then), (node.otherwise, otherwise)]
+        new = [part for part in parts if part not in seen]
+        seen.update(new)
+        stack.extend(new)
+
+
+def _exists_only_where(entry: Entry, condition: Expr, holds: bool, facts: Facts) -> bool:
+    """True if a condition on indices holds (or does not) wherever there is this entry, as a margin has it: of an array
+    with zeros around it, where(1 <= i, x[i - 1], 0) reads all that there is."""
+    if any(e.tensor.kind == "real" for e in entries_once(condition)):
+        return False
+    match condition:
+        case Multiply(factors) if holds:
+            return all(_exists_only_where(entry, factor, True, facts) for factor in factors)
+        case Where(inner, then, otherwise) if then is ONE and otherwise is ZERO:
+            return _exists_only_where(entry, inner, holds, facts)
+        case Kronecker(left, right) if not holds:
+            return _are_apart(entry, left, right, 1, facts) or _are_apart(entry, right, left, 1, facts)
+        case Compare("<" | "<=" as relation, left, right):
+            low, high = (left, right) if holds else (right, left)
+            return _are_apart(entry, low, high, int((relation == "<") == holds), facts)
+    return False
+
+
+def _are_apart(entry: Entry, low: Expr, high: Expr, by: int, facts: Facts) -> bool:
+    """Whether low + by <= high wherever there is this entry."""
+    for place, size in zip(entry.indices, entry.tensor.shape, strict=True):
+        for known in (place, add(size, MINUS_ONE, negate(place))):  # neither is negative
+            rest = steady_gap(high, add(low, known), facts)
+            if rest is not None and decide("<=", number(by), rest, facts):
+                return True
+    return False
+
+
+def _asks(value: Expr) -> bool:
+    """Whether anything in a value, by itself, may have none."""
+    return any(
+        not is_total(node.function) or node.function in OF_POSITIVE
+        if isinstance(node, Apply)
+        else isinstance(node, Power) and not (isinstance(node.exponent, Number) and _is_natural(node.exponent.value))
+        for node in nodes_once(value)
+    )
+
+
+def _is_natural(exponent: Fraction) -> bool:
+    return exponent.denominator == 1 and exponent >= 0
 
 
 @cache
@@ -399,9 +475,8 @@ def _shows(sure: _Sure, demand: Demand) -> bool:
 
 def _learn(sure: _Sure, question: Question) -> None:
     """What the forward pass asks for to have a derivative."""
-    for demand in demands(question.forward, differentiable=True):
-        if not demand.guards:
-            sure.learn(demand.relation, sure.read(demand.value))
+    for demand in demands(question.forward, differentiable=True, guarded=False):
+        sure.learn(demand.relation, sure.read(demand.value))
     for site in thresholds(question.forward):
         if site.of_branch:
             sure.learn("!=", sure.read(site.difference))

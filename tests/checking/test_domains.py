@@ -237,3 +237,60 @@ def test_the_largest_of_entries_that_are_always_equal_has_their_slope(times):
 
     verdict = sb.check(largest_of_equal_entries, slopes, shapes={"a": ("N",), "x": ("N", "M")})
     assert verdict.status == ("PROVED" if times == 1 else "REFUTED")
+
+
+def read_at_margins(depth):
+    """Layers that divide, each of which reads the one before from beyond its ends, where 0 stands."""
+
+    def forward(x, w):
+        for _ in range(depth):
+            padded = np.pad(x, 1)
+            x = padded[:-2] * w[0] + padded[1:-1] * w[1] + padded[2:] * w[2]
+            x = x / (1 + x**2)
+        return x
+
+    return trace(forward, {"x": ("N",), "w": (3,)})
+
+
+def spread_out(depth):
+    """Layers that divide, each of which spreads the one before, with 0 between its entries."""
+
+    def forward(x, w):
+        for _ in range(depth):
+            longer = np.zeros(2 * len(x))
+            longer[::2] += x * w[0]
+            longer[1::2] += x * w[1]
+            x = longer / (1 + longer**2)
+        return x
+
+    return trace(forward, {"x": ("N",), "w": (2,)})
+
+
+@pytest.mark.parametrize("layers", [read_at_margins, spread_out])
+@pytest.mark.parametrize("guarded", [True, False])
+def test_demands_of_deep_models_grow_as_their_depth(layers, guarded):
+    """Each layer is read under guards of its own; told for all ways through all layers, these are 3 ** 12 or more."""
+    found = demands(layers(12), guarded=guarded)
+    assert 1 <= len(found) <= 60
+    assert guarded or not any(d.guards for d in found)
+
+
+def of_margins(x):
+    inverse = 1 / x
+    return np.pad(inverse, 1)
+
+
+def of_others(x):
+    distances = x[:, None] - x
+    return np.where(np.eye(len(x)), 0, 1 / distances)
+
+
+def of_all_but_the_first(x):
+    inverse = 1 / x
+    return np.where(np.arange(len(x)) >= 1, inverse, 0)
+
+
+@pytest.mark.parametrize("forward, guards", [(of_margins, 0), (of_others, 1), (of_all_but_the_first, 1)])
+def test_what_stands_wherever_there_is_an_entry_is_no_guard(forward, guards):
+    (demand,) = demands(trace(forward, {"x": ("N",)}))
+    assert len(demand.guards) == guards
