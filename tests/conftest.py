@@ -48,6 +48,16 @@ SLOW = {
         "proofs/test_network_theorems",
         "checking/test_domains",
     ),
+    *("audit/test_audit", "audit/test_documents", "audit/test_error_terms", "calculus/test_lemmas"),
+    *(
+        "certificate/test_coq",
+        "checking/test_explicit_forms",
+        "checking/test_loop_families",
+        "checking/test_matrix_layers",
+    ),
+    *("checking/test_several_faults", "codegen/test_recurrence_code", "codegen/test_windows", "expression/test_sizes"),
+    *("normal_form/test_normal_form", "normal_form/test_rules_keep_values"),
+    *("precision/test_cures", "precision/test_forward_alone", "precision/test_safety", "test_docstrings"),
     "test_examples",
     "test_types",
     *("codegen/test_line_breaks", "training/test_estimators", "training/test_loop"),
@@ -107,13 +117,18 @@ def _thin(items: list[pytest.Item], here: Path) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of slow modules, and thin long tables."""
+    """Mark the tests of slow modules, and thin long tables; slow modules first, so that no process waits for one at the end."""
     here = Path(__file__).parent
     if not EVERYTHING:
         _thin(items, here)
-    for item in items:
-        if item.path.is_relative_to(here) and str(item.path.relative_to(here).with_suffix("")) in SLOW:
-            item.add_marker(pytest.mark.slow)
+    slow = {
+        item
+        for item in items
+        if item.path.is_relative_to(here) and str(item.path.relative_to(here).with_suffix("")) in SLOW
+    }
+    for item in slow:
+        item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item not in slow)
 
 
 @pytest.fixture(autouse=True)
