@@ -77,7 +77,7 @@ THINNED = {
             *("codegen/test_generated_gradients", "derivations/test_gallery_pages"),
             *("precision/test_generated", "precision/test_safety"),
         ),
-        7,
+        10,
     ),
     **dict.fromkeys(
         (
@@ -87,16 +87,11 @@ THINNED = {
             *("codegen/test_torch_code", "document/test_sentences", "frontends/test_jax", "frontends/test_torch"),
             *("frontends/test_trace_attacks", "training/test_loop", "frontends/test_numpy_functions"),
             *("checking/test_check_numbers", "checking/test_check_ranges", "checking/test_layers"),
-        ),
-        6,
-    ),
-    **dict.fromkeys(
-        (
             *("checking/test_faults_of_derivation", "codegen/test_windows", "document/test_code_lines_run"),
             *("expression/test_wrong_orders", "normal_form/test_floors", "normal_form/test_signs"),
             *("precision/test_forward_alone", "proofs/test_closed_forms", "proofs/test_network_theorems"),
         ),
-        3,
+        7,
     ),
 }
 
