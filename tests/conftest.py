@@ -48,6 +48,16 @@ SLOW = {
         "proofs/test_network_theorems",
         "checking/test_domains",
     ),
+    *("audit/test_audit", "audit/test_documents", "audit/test_error_terms", "calculus/test_lemmas"),
+    *(
+        "certificate/test_coq",
+        "checking/test_explicit_forms",
+        "checking/test_loop_families",
+        "checking/test_matrix_layers",
+    ),
+    *("checking/test_several_faults", "codegen/test_recurrence_code", "codegen/test_windows", "expression/test_sizes"),
+    *("normal_form/test_normal_form", "normal_form/test_rules_keep_values"),
+    *("precision/test_cures", "precision/test_forward_alone", "precision/test_safety", "test_docstrings"),
     "test_examples",
     "test_types",
     *("codegen/test_line_breaks", "training/test_estimators", "training/test_loop"),
@@ -67,7 +77,7 @@ THINNED = {
             *("codegen/test_generated_gradients", "derivations/test_gallery_pages"),
             *("precision/test_generated", "precision/test_safety"),
         ),
-        7,
+        10,
     ),
     **dict.fromkeys(
         (
@@ -77,16 +87,11 @@ THINNED = {
             *("codegen/test_torch_code", "document/test_sentences", "frontends/test_jax", "frontends/test_torch"),
             *("frontends/test_trace_attacks", "training/test_loop", "frontends/test_numpy_functions"),
             *("checking/test_check_numbers", "checking/test_check_ranges", "checking/test_layers"),
-        ),
-        6,
-    ),
-    **dict.fromkeys(
-        (
             *("checking/test_faults_of_derivation", "codegen/test_windows", "document/test_code_lines_run"),
             *("expression/test_wrong_orders", "normal_form/test_floors", "normal_form/test_signs"),
             *("precision/test_forward_alone", "proofs/test_closed_forms", "proofs/test_network_theorems"),
         ),
-        3,
+        7,
     ),
 }
 
@@ -107,13 +112,18 @@ def _thin(items: list[pytest.Item], here: Path) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of slow modules, and thin long tables."""
+    """Mark the tests of slow modules, and thin long tables; slow modules first, so that no process waits for one at the end."""
     here = Path(__file__).parent
     if not EVERYTHING:
         _thin(items, here)
-    for item in items:
-        if item.path.is_relative_to(here) and str(item.path.relative_to(here).with_suffix("")) in SLOW:
-            item.add_marker(pytest.mark.slow)
+    slow = {
+        item
+        for item in items
+        if item.path.is_relative_to(here) and str(item.path.relative_to(here).with_suffix("")) in SLOW
+    }
+    for item in slow:
+        item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item not in slow)
 
 
 @pytest.fixture(autouse=True)

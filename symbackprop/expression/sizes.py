@@ -47,6 +47,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.size_polynomial import (
     CONSTANT,
     UNIT,
+    Coefficient,
     Monomial,
     Polynomial,
     as_atom,
@@ -61,6 +62,7 @@ from symbackprop.expression.size_polynomial import (
     negative,
     order,
     plus,
+    ratio,
     replace,
     shifted,
     tightened,
@@ -134,7 +136,7 @@ class Facts:
         """
         for symbol, stands in self.replaced.items():
             for monomial, factor in stands.items():
-                atom, alone = as_atom({monomial: Fraction(1)}), {m: c for m, c in stands.items() if m != monomial}
+                atom, alone = as_atom({monomial: 1}), {m: c for m, c in stands.items() if m != monomial}
                 rest = {m: c for m, c in total.items() if m != monomial}
                 if (
                     isinstance(atom, Quotient)
@@ -145,7 +147,7 @@ class Facts:
                 ):
                     whole = minus(atom_of(symbol), alone)
                     del self.replaced[symbol]
-                    back = times(constant_of(1 / Fraction(factor)), whole)
+                    back = times(constant_of(ratio(1, factor)), whole)
                     self.replaced = {s: replace(p, atom, back) for s, p in self.replaced.items()}
                     self.memo.clear()
                     total = plus(times(constant_of(total[monomial]), whole), times(constant_of(factor), rest))
@@ -157,7 +159,7 @@ class Facts:
         for monomial, coefficient in sorted(zero.items(), key=lambda item: order(item[0]), reverse=True):
             if len(monomial) == 1 and monomial[0][1] == 1 and abs(coefficient) == 1:
                 symbol = monomial[0][0]
-                rest = {m: -c / coefficient for m, c in zero.items() if m != monomial}
+                rest = {m: -c * coefficient for m, c in zero.items() if m != monomial}
                 if isinstance(symbol, Symbol) and not any(a is symbol for m in rest for a, _ in m):
                     self.replaced = {s: replace(p, symbol, rest) for s, p in self.replaced.items()}
                     self.replaced[symbol] = rest
@@ -355,7 +357,7 @@ def _turned(rest: Polynomial, divisor: Polynomial) -> tuple[Polynomial, Polynomi
     plain = all(len(m) == 1 and m[0][1] == 1 and isinstance(m[0][0], (Index, Symbol)) for m in varying)
     if not (varying and whole and plain and all(number < 2 * c < 2 * number for c in varying.values())):
         return None
-    more: Polynomial = dict.fromkeys(varying, Fraction(1))
+    more: Polynomial = dict.fromkeys(varying, 1)
     return more, plus(minus(times(more, divisor), rest), constant_of(number - 1))
 
 
@@ -401,7 +403,7 @@ def _at_least_zero(polynomial: Polynomial, facts: Facts) -> bool:
     cancelled against multiples of known inequalities (size - 1 - i >= 0, the domain) until none is left.
     """
     if all(not m for m in polynomial):
-        return polynomial.get(CONSTANT, Fraction(0)) >= 0
+        return polynomial.get(CONSTANT, 0) >= 0
     key = ("positive", frozenset(polynomial.items()), frozenset(facts.pending))
     if key not in facts.memo:
         false = any(trial.negative(polynomial) for trial in facts.trials)
@@ -413,7 +415,7 @@ def _proved_positive(polynomial: Polynomial, facts: Facts) -> bool:
     """The proof behind `_at_least_zero`: collect what is known about the atoms, shift them, and cancel."""
     inequalities = relevant(polynomial, facts.inequalities)
     free: set[Expr] = set()
-    shifts: dict[Expr, Fraction] = {}
+    shifts: dict[Expr, Coefficient] = {}
     pending = [a for p in (polynomial, *inequalities) for m in p for a, _ in m]
     while pending:
         atom = pending.pop()
@@ -449,7 +451,7 @@ def _proved_positive(polynomial: Polynomial, facts: Facts) -> bool:
         inequalities = [replace(p, symbol, told) for p in inequalities]
         polynomial = replace(polynomial, symbol, told)
         differences = [(other, replace(p, symbol, told)) for other, p in rest]
-        shifts[symbol] = Fraction(0)
+        shifts[symbol] = 0
     return is_shown(polynomial, inequalities)
 
 
@@ -486,17 +488,17 @@ def _nested(atoms: Iterable[Expr], facts: Facts) -> list[Polynomial]:
     return found
 
 
-def _bounds(atom: Expr, facts: Facts) -> tuple[Fraction | None, list[Polynomial]]:
+def _bounds(atom: Expr, facts: Facts) -> tuple[Coefficient | None, list[Polynomial]]:
     """(a number that `atom` is never below, polynomials that are >= 0 because of what the atom is)."""
     match atom:
         case Symbol(_, "size"):
-            return Fraction(1), []
+            return 1, []
         case Position(_, Index(_, size, _), _) | Index(_, size, _):
-            return Fraction(0), [minus(minus(_polynomial(size, facts), atom_of(atom)), UNIT)]
+            return 0, [minus(minus(_polynomial(size, facts), atom_of(atom)), UNIT)]
         case Entry(tensor, _) if tensor in facts.ranges:
-            return Fraction(0), [minus(minus(_polynomial(facts.ranges[tensor], facts), atom_of(atom)), UNIT)]
+            return 0, [minus(minus(_polynomial(facts.ranges[tensor], facts), atom_of(atom)), UNIT)]
         case Kronecker() | Compare():
-            return Fraction(0), [minus(UNIT, atom_of(atom))]
+            return 0, [minus(UNIT, atom_of(atom))]
         case Quotient(left, right):
             return _quotient_bounds(atom, _polynomial(left, facts), _polynomial(right, facts), facts)
     return None, []
@@ -504,7 +506,7 @@ def _bounds(atom: Expr, facts: Facts) -> tuple[Fraction | None, list[Polynomial]
 
 def _quotient_bounds(
     atom: Quotient, total: Polynomial, divisor: Polynomial, facts: Facts
-) -> tuple[Fraction | None, list[Polynomial]]:
+) -> tuple[Coefficient | None, list[Polynomial]]:
     """0 <= total - divisor * q <= divisor - 1, and q >= 0 or q >= -1 if the total is."""
     if atom in facts.pending:  # its own bound is being proved: assume nothing
         return None, []
@@ -515,14 +517,12 @@ def _quotient_bounds(
         product = times(divisor, atom_of(atom))
         for multiple, shown in facts.folds:
             if multiple == product:  # divides by a fact: positive as soon as the total is
-                return next(
-                    (Fraction(k) for k in (1, 0) if _at_least_zero(minus(shown, constant_of(k)), facts)), None
-                ), []
+                return next((k for k in (1, 0) if _at_least_zero(minus(shown, constant_of(k)), facts)), None), []
         rest = minus(total, product)
         low = next((k for k in (1, 0, -1) if _at_least_zero(minus(total, times(divisor, constant_of(k))), facts)), None)
         high = _divided(_largest(total, facts), divisor, facts)
         bounds = [rest, minus(minus(divisor, rest), UNIT), minus(high, atom_of(atom))]
-        return None if low is None else Fraction(low), bounds
+        return low, bounds
     finally:
         facts.pending.discard(atom)
 
@@ -613,7 +613,7 @@ class _Search:
                 # The multiple must be positive: the same sign, times atoms that are >= 0.
                 if factor is None or (size < 0) != (coefficient < 0) or any(a in self.free for a, _ in factor):
                     continue
-                multiple = times(inequality, {factor: coefficient / size})
+                multiple = times(inequality, {factor: ratio(coefficient, size)})
                 if self.proves(minus(goal, multiple), steps + 1):
                     return True
         return False
@@ -643,7 +643,7 @@ def is_combination(goal: Polynomial, known: list[Polynomial], free: set[Expr]) -
         slack = [Fraction(int(j == k)) for j in range(len(monomials))]
         if any(a in free for a, _ in monomial):
             slack[k] = Fraction(0)
-        row = [*(p.get(monomial, Fraction(0)) for p in known), *slack, goal.get(monomial, Fraction(0))]
+        row = [*(Fraction(p.get(monomial, 0)) for p in known), *slack, Fraction(goal.get(monomial, 0))]
         rows.append([-c for c in row] if row[-1] < 0 else row)
     return _has_solution(rows)
 

@@ -142,7 +142,7 @@ def test_decide_is_never_wrong_about_neighbours() -> None:
     leaves = [H, E, N, h, e, q, LABEL, ONE, number(2)]
     facts = [(d, Facts(d, {LABEL.tensor: H}), allowed(d)) for d in DOMAIN_CHOICES]
     decided = 0
-    rounds = 900 if EVERYTHING else 400
+    rounds = 900 if EVERYTHING else 250
     for _ in range(rounds):
         domain, known, points = r.choice(facts)
         left = _built(r, leaves, r.choice([2, 2, 3]))
@@ -189,7 +189,7 @@ DIVISIBLE = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=30 if EVERYTHING else 10, deadline=None)
+@settings(max_examples=30 if EVERYTHING else 6, deadline=None)
 @given(EXPRESSIONS, st.lists(FACTORS, min_size=1, max_size=3), DIVISIBLE)
 def test_simplify_ends_whatever_divides_what(expr: Expr, divisors: list[list[Expr]], domain: list[Expr]) -> None:
     """Common factors are taken out and nested quotients are opened; neither undoes the other for ever."""
