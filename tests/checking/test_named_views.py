@@ -4,6 +4,11 @@ import numpy as np
 
 import symbackprop as sb
 from symbackprop.checking.composition import Composition
+from symbackprop.checking.diagnosis.compare import Diagnosis
+from symbackprop.checking.diagnosis.diagnose import _with_words
+from symbackprop.checking.diagnosis.named_views import _is_inside
+from symbackprop.expression.build import ONE, ZERO, Compare, Entry, Index, Quotient, Remainder, Symbol, Tensor, number
+from symbackprop.expression.sizes import Facts
 
 DEEP = 4
 
@@ -84,6 +89,22 @@ def test_what_lines_read_otherwise_in_other_rounds_is_told_and_cured():
     verdict = sb.check(forward, backward, shapes=shapes)
     assert set(verdict.wrong) == {"x", "W0", "W1"} and "(proved)" in str(verdict)
     assert verdict.diagnosis.startswith(f"line {line_with('dz = d if k == 1')}") and "d[n,d]" in verdict.cure
+
+
+def test_what_repeats_entries_is_no_part_of_an_array():
+    n, c = Index("n", Symbol("N")), Index("c", Symbol("C"))
+    half, facts = Quotient(c.size, number(2)), Facts([Compare("==", Remainder(c.size, number(2)), ZERO)])
+    array = Tensor("h", (n.size, number(2), half))
+    assert _is_inside(Entry(array, (n, Quotient(c, half), Remainder(c, half))), facts)
+    means = Tensor("b", (n.size, number(2), ONE))
+    assert not _is_inside(Entry(means, (n, Quotient(c, half), ZERO)), facts)
+
+
+def test_what_was_found_before_a_cure_is_said_once():
+    before, cure = Diagnosis("line 9: h of the next round belongs there", "dU = ..."), Diagnosis("line 9: dU is wrong")
+    assert _with_words(cure, before).words == f"{before.words}; {cure.words}"
+    again = Diagnosis("line 9: dU should be dJ/dU; h of the next round belongs there")
+    assert _with_words(again, before) is again
 
 
 def centred(depth):

@@ -137,8 +137,8 @@ def diagnoses(case: Refuted, budget: Budget, several: Budget | None = None) -> D
     for search in searches:
         for cause in search():
             if cause.text and _can_be_told(case, cause):
-                told = fallback is not None and fallback.text  # what was proved in names that the user does not have
-                return replace(cause, words=f"{fallback.words}; {cause.words}") if fallback and told else cause
+                # what was proved in names that the user does not have is said all the same
+                return _with_words(cause, fallback) if fallback is not None and fallback.text else cause
             if fallback is None or (cause.text and not fallback.text):
                 fallback = cause
     if fault is not None:
@@ -147,10 +147,14 @@ def diagnoses(case: Refuted, budget: Budget, several: Budget | None = None) -> D
     if fault is not None:
         cause = _between_cuts(case, trials, fault, budget)
         if cause.text and not case.unknown(cause.text):
-            if fallback is None or fallback.words.rpartition(": ")[2] in cause.words:
-                return cause
-            return replace(cause, words=f"{fallback.words}; {cause.words}")
+            return cause if fallback is None else _with_words(cause, fallback)
     return fallback or _each(case, budget) or located(case, trials, own)
+
+
+def _with_words(cause: Diagnosis, before: Diagnosis) -> Diagnosis:
+    """A cause with what was found before it, said once."""
+    known = before.words.rpartition(": ")[2] in cause.words
+    return cause if known else replace(cause, words=f"{before.words}; {cause.words}")
 
 
 def _vanishing(case: Refuted) -> set[Tensor]:
@@ -649,9 +653,10 @@ def _derivation_search(case: Refuted, trials: Trials) -> EditSearch:
 
 
 def _derivation_variables(case: Refuted) -> dict[Tensor, str]:
-    """dh for the derivative with respect to each tensor h that the user has."""
+    """The user's names, and dh for the derivative with respect to each tensor h that the user has."""
     user, sources = case.traced.variables, {bar: t for t, bar in case.gradient.cotangents.items()}
-    return {bar: f"d{_round_name(case, t)}" for bar, t in sources.items() if t in user or t in case.inputs}
+    own = {t: name for t, name in user.items() if t in case.traced.forward.by_tensor}
+    return own | {bar: f"d{_round_name(case, t)}" for bar, t in sources.items() if t in user or t in case.inputs}
 
 
 def _round_name(case: Refuted, tensor: Tensor) -> str:

@@ -23,6 +23,7 @@ from symbackprop.expression.build import (
     entries_once,
     free_indices,
     mentioned,
+    multiply,
     rewrite,
     substitute,
 )
@@ -81,9 +82,12 @@ def running_along(entry: Entry) -> tuple[Index, ...]:
 
 
 def _is_inside(entry: Entry, facts: Facts) -> bool:
-    """True if all places that the indices run through are places of the array: what is read beyond is no part."""
-    places = zip(entry.indices, entry.tensor.shape, strict=True)
-    return all(decide("<=", ZERO, place, facts) and decide("<", place, size, facts) for place, size in places)
+    """True if all places that the indices run through are places of the array: what is read beyond is no part, nor is
+    what repeats entries, as b[n,c//8,0] of one number a group."""
+    array, places = entry.tensor.shape, zip(entry.indices, entry.tensor.shape, strict=True)
+    read = multiply(*(i.size for i in running_along(entry)))
+    once = not _reshaped(entry) or decide("<=", read, multiply(*array), facts)
+    return bool(once) and all(decide("<=", ZERO, p, facts) and decide("<", p, size, facts) for p, size in places)
 
 
 def _digits(place: Expr) -> list[Index]:

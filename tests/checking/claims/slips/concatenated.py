@@ -7,7 +7,7 @@ SLIPS = {
     "features lost": (
         "dk[:, :m] + dt",
         "dt",
-        "line {line}: a part of the path from h (line 15 of the forward pass) through k",
+        "line {line}: a part of the path from h (line 19 of the forward pass) through k",
     ),
     "halves interchanged": ("da, db = split(", "db, da = split(", "the beginning and the end of "),
     "mask lost": (" * (z > 0)", "", "0 belongs where z[n,c] < 0"),

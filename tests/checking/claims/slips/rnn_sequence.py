@@ -7,7 +7,12 @@ SLIPS = {
     "old state": ("hs[t + 1] ** 2", "hs[t] ** 2", "line {line}: out of the next round belongs there"),
     "overwritten": ("dW += x", "dW = x", "the terms of the rounds are not added up: only"),
     "turned": ("dh = da @ U.T", "dh = da @ U", "line {line}: two indices of U are swapped"),
-    "new state": ("hs[t].T", "hs[t + 1].T", "line {line}: h of the previous round belongs there"),
+    "new state": (
+        "hs[t].T",
+        "hs[t + 1].T",
+        "line {line}: dU should be the derivative with respect to U; "
+        "in the derivative with respect to U, h of the previous round belongs there",
+    ),
 }
 
 
