@@ -180,9 +180,9 @@ def test_inputs_with_all_their_digits_show_what_rounding_decides(monkeypatch, co
     sampler.point = lambda sizes: Point({N: 2}, {X: np.array([1.0, -0.5])})
     told = module._ask_with_all_digits(pair_of(), sampler, {N: 3})
     assert bool(told) is (compares and not same and asked)
-    assert len(points) == (1 if told else min(module.ALL_DIGITS_TRIES, 1 + module.SEVERAL // 30))
-    for point in points:
-        moved = point.inputs[X] / np.array([1.0, -0.5])
+    assert len(points) == (1 if told else min(len(module.SCALES), 1 + module.SEVERAL // 30))
+    for point, scale in zip(points, module.SCALES, strict=False):
+        moved = point.inputs[X] / np.array([1.0, -0.5]) / scale
         assert ((moved <= 1) & (moved >= 1 - module.ALL_DIGITS)).all() and (moved < 1).any()
 
 

@@ -98,6 +98,19 @@ def test_check_does_not_prove_what_holds_of_numbers_of_few_digits_alone(holds):
     assert verdict.status != "PROVED"
 
 
+def test_what_most_numbers_near_one_meet_is_asked_of_small_ones():
+    for c in (0.1, 0.001):
+
+        def meets(x, c=c):
+            return (x + c) - c == x
+
+        assert 0.8 < meets(np.random.default_rng(0).standard_normal(200)).mean() < 1
+        verdict = sb.check(lambda x: x * meets(x), lambda dout, x: {"x": dout}, shapes=ROW)
+        assert verdict.status == "UNDECIDED"
+        verdict = sb.check(lambda x: 3 * x, lambda dout, x: {"x": 3 * dout * meets(x)}, shapes=ROW)
+        assert verdict.status != "PROVED"
+
+
 @pytest.mark.parametrize(
     ("forward", "decides"),
     [
