@@ -17,6 +17,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from fractions import Fraction as Q
+from functools import reduce
 from itertools import permutations, product
 from keyword import iskeyword
 from math import floor, gcd
@@ -37,7 +38,6 @@ READS = {"forward": {"forward"}, "adjoint": {"forward", "adjoint"}, "backward": 
          "let": {"forward", "adjoint", "backward", "let"}}  # fmt: skip
 CLAUSES = {"forward": {"by"}, "backward": {"by"}, "let": {"by"}, "adjoint": {"by", "uses", "open"},
            "lemma": {"open", "ahead"}}  # fmt: skip
-STATEMENTS = {"proof", "title", "size", "fact", "split", "function", "input", "cost", "claim", "condition", "end"}
 TOKEN = re.compile(r"\w+|\*\*|//|<=|==|[-+*/%()\[\],:<]")
 SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
          ast.Lt: "<", ast.LtE: "<=", ast.Eq: "=="}  # fmt: skip
@@ -485,11 +485,7 @@ class Algebra:
 
     def within(self, e: Poly, size: Poly) -> Poly:
         """1 where 0 <= e < size."""
-        row = ("within", frozenset(e.items()), frozenset(size.items()), len(self.facts))
-        if row not in self.table:
-            self.table[row] = self.times(self.positive(plus(e, number(1))), self.positive(less(size, e)))
-        found: Poly = self.table[row]
-        return found
+        return self.times(self.positive(plus(e, number(1))), self.positive(less(size, e)))
 
     def implied(self, bound: list[Base], fs: dict[Base, Any]) -> Poly | None:
         """Comparisons that follow from others, or contradict them."""
@@ -612,15 +608,13 @@ class Algebra:
             return self.nonnegative(scale(c, -1), 0) and self.nonnegative(at_end, facts)
         from_one = (scale(self.times(one, *(plus(one, atom(b)) for b, e in t[1] for _ in range(e))), c)
                     for t, c in p.items())  # fmt: skip
-        if all(c >= 0 for c in plus({}, *from_one).values()):
-            return True
-        return facts > 0 and any(self.nonnegative(less(p, f), facts - 1) for f in self.facts)
+        sure = all(c >= 0 for c in plus({}, *from_one).values())
+        return sure or (facts > 0 and any(self.nonnegative(less(p, f), facts - 1) for f in self.facts))
 
     # what makes bases
 
-    def entry(self, name: str, places: Iterable[Poly]) -> Poly:
+    def entry(self, name: str, places: list[Poly]) -> Poly:
         """An entry of a tensor; 0 outside of its box."""
-        places = tuple(places)
         row = ("T", name, tuple(frozenset(p.items()) for p in places), None)
         if row in self.table:
             return atom(self.table[row])
@@ -664,8 +658,7 @@ class Algebra:
             need(max(abs(c.numerator), c.denominator).bit_length() * abs(e) < 20_000, "a number that is too large")
             return number(Q(c) ** int(e))
         need(c > 0, "a root of a negative number")
-        root = atom(self.base("P", "", (number(c),)), e % 1)
-        return self.times(number(Q(c) ** floor(e)), root) if c != 1 else number(1)
+        return number(1) if c == 1 else scale(atom(self.base("P", "", (number(c),)), e % 1), Q(c) ** floor(e))
 
     def function(self, name: str, p: Poly) -> Poly:
         """A function of one argument, by what it does to sums, products, signs and 0."""
@@ -739,7 +732,7 @@ class Algebra:
         """p // q, for q >= 1."""
         need(self.integer(p) and self.nonnegative(less(q, number(1))), "// of other than integers")
         u, v = self.divided(p, q)
-        seen = self.nonnegative(v) and self.nonnegative(less(less(q, number(1)), v))
+        seen = all(map(self.nonnegative, (v, less(less(q, number(1)), v))))
         need(seen, "a // b of which the checker does not see the value")
         return u
 
@@ -797,7 +790,7 @@ class Book(Algebra):
 
     def __init__(self) -> None:
         super().__init__()
-        self.version, self.title, self.cost, self.lines, self.ended, self.kept = "", "", "", 0, False, 0
+        self.title, self.cost, self.lines, self.ended, self.kept = "", "", 0, False, 0
         self.kind: dict[str, str] = {}  # of what has a name: size, input, forward, adjoint, backward, let; in order
         self.definition: dict[str, tuple[list[str], Node]] = {}
         self.same: dict[str, tuple[list[str], Node]] = {}  # what a lemma says of a tensor
@@ -819,7 +812,7 @@ class Book(Algebra):
         word, _, rest = text.partition(";")[0].rstrip(" ").partition(" ")
         self.lines += 1
         need(not self.ended, "something stands after the end")
-        need(bool(self.version) == (word != "proof") and rest, f"the first line is `proof {VERSION}`")
+        need((self.lines == 1) == (word == "proof") and rest, f"the first line is `proof {VERSION}`")
         if word == "together":
             need(self.waiting <= 0, "lines together inside of others")
             self.waiting = int(rest)
@@ -834,7 +827,7 @@ class Book(Algebra):
         if word in CLAUSES:
             self.equations(word, [t for _, t in lines])
         else:
-            need(word in STATEMENTS, f"unknown statement {word!r}")
+            need(hasattr(self, f"{word}_line"), f"unknown statement {word!r}")
             getattr(self, f"{word}_line")(rest)
 
     # what expressions mean
@@ -859,8 +852,10 @@ class Book(Algebra):
             i = self.new_index(self.length(n[2]))
             need(self.filled(i), f"the range of a {word} may be empty")
             return self.largest("X" if word == "max" else "A", i, self.value(n[3], {**env, n[1]: atom(i)}, opened))
-        if word in "+*":
-            return plus(*map(go, n[1:])) if word == "+" else self.times(number(1), *map(go, n[1:]))
+        if word == "+":
+            return plus(*map(go, n[1:]))
+        if word == "*":  # what stands after a 0 is not looked at
+            return reduce(lambda p, m: p and self.times(p, go(m)), n[1:], number(1))
         if word == "**":
             whole = n[2] == floor(n[2])  # whole powers of powers and products are those of their parts
             if whole and n[1][0] == "**":
@@ -955,11 +950,8 @@ class Book(Algebra):
         for t in p:
             names = {y.name for other in p if other != t for b, _ in other[1] for y in b.inner if y.kind == "T"}
             alone = {b.name for b, _ in t[1] if not any(b.name in {y, *self.reads.get(y, ())} for y in names)}
-            if (
-                any(map(self.varied, alone))
-                and all(map(self.filled, t[0]))
-                and all(self.free_input(t, *x) for x in t[1])
-            ):
+            whole = all(map(self.filled, t[0])) and all(self.free_input(t, *x) for x in t[1])
+            if whole and any(map(self.varied, alone)):
                 return True
         return False
 
@@ -1059,10 +1051,12 @@ class Book(Algebra):
             return 2 if word == "exp" or n[1] > 0 else int(n[1] == 0)
         if word == "**":
             return max(2 if self.sign(n[1], env) == 2 else 0, int(n[2].denominator > 1 or n[2] % 2 == 0))
-        signs = [self.sign(p, env) for p in n[1 + (word == "where") :]] if word in ("+", "*", "where") else [0]
-        if word == "*":
-            signs = [s if n.count(p) % 2 else max(s, 1) for s, p in zip(signs, n[1:])]
-        return max(signs) if word == "+" and min(signs) else min(signs)
+        signs = list[int]()
+        for p in n[1 + (word == "where") :] if word in ("+", "*", "where") else ():
+            signs.append(max(self.sign(p, env), int(word == "*" and n.count(p) % 2 == 0)))
+            if not signs[-1]:
+                return 0
+        return max(signs) if word == "+" else min(signs, default=0)
 
     def granted(self, how: str, n: Node, env: Env, under: Poly, depth: int = 8) -> bool:
         """True if the conditions of the forward pass say it, of n or of what n is made of."""
@@ -1141,7 +1135,6 @@ class Book(Algebra):
     def proof_line(self, rest: str) -> None:
         """proof 2."""
         need(rest == VERSION, f"only version {VERSION} is known")
-        self.version = VERSION
 
     def title_line(self, rest: str) -> None:
         """title TEXT."""
@@ -1228,16 +1221,23 @@ class Book(Algebra):
             self.reads[name] = set().union(*({m} | self.reads.get(m, set()) for m in mentioned & self.axes.keys()))
             self.definition[name] = (names, node)
         everything = set().union(*(self.reads[name] for name in own))
-        for name, names, _, node, _ in lines:
+        for line in lines:
+            name, names, _, node, _ = line
             need(name in self.recurrent or name not in everything, f"{name} speaks of itself")
             self.reads[name] = everything
+            self.assumed[name] = self.known_sign(line)
             for _, env in self.ways(names, self.axes[name]):
-                self.value(node, env)
                 self.demand(name, node, env)
                 if name in self.recurrent:
                     self.falls(own, lines, name, env)
-            signs = [self.sign(node, env) for _, env in self.ways(names, self.axes[name])]
-            self.assumed[name] = "" if name in self.recurrent else ("", "some", "positive")[min(signs, default=0)]
+
+    def known_sign(self, line: Line) -> str:
+        """Whether an equation gives what is positive, or at least 0; refused if it cannot be read."""
+        envs = [env for _, env in self.ways(line.names, self.axes[line.name])]
+        for env in envs:
+            self.value(line.value, env)
+        signs = [self.sign(line.value, env) for env in envs if line.name not in self.recurrent]
+        return ("", "some", "positive")[min(signs, default=0)]
 
     def falls(self, own: dict[str, int], lines: list[Line], name: str, env: Env) -> None:
         """The ranks of what an entry reads: integers below its own, or its own while the order of the lines falls."""
@@ -1283,10 +1283,10 @@ class Book(Algebra):
         """What an equation sends back to an entry of x: its adjoint times its derivative."""
         need(u == self.cost or u in self.bar, f"the adjoint of {u} comes later")
         (names, body), out = self.definition[u], list[Poly]()
+        local, places = slope(body, x), {f"<{k}>": e for k, e in enumerate(at)}
         for new, env in self.ways(names, self.axes[u], new=True):
             bar = number(1) if u == self.cost else self.read(self.bar[u], list(env.values()), {}, opened)
-            places = {f"<{k}>": e for k, e in enumerate(at)}
-            out.append(self.over(new, self.times(bar, self.value(slope(body, x), {**env, **places}))))
+            out.append(self.over(new, self.times(bar, self.value(local, {**env, **places}))))
         return plus({}, *out)
 
     def lemmas(self, lines: list[Line]) -> None:
@@ -1307,14 +1307,17 @@ class Book(Algebra):
                 need(before, f"{m} does not stand before {name}")
         self.same.update({name: what for name, what in found.items() if name in self.recurrent})
         for line in lines:
-            opened, ahead = self.opening(line, "open"), self.opening(line, "ahead")
-            self.opened_now = opened | ahead
-            for _, env in self.ways(line.names, self.axes[line.name]):
-                names, body = self.definition[line.name]
-                own = self.value(body, dict(zip(names, env.values())), opened)
-                self.sides = own, self.value(line.value, env, opened | ahead)
-                need(self.vanishes(less(*self.sides)), f"the lemma about {line.name} does not follow")
+            self.level(line)
         self.same.update(found)
+
+    def level(self, line: Line) -> None:
+        """A tensor is what a lemma says, at all indices."""
+        opened, (names, body) = self.opening(line, "open"), self.definition[line.name]
+        self.opened_now = opened | self.opening(line, "ahead")
+        for _, env in self.ways(line.names, self.axes[line.name]):
+            own = self.value(body, dict(zip(names, env.values())), opened)
+            self.sides = own, self.value(line.value, env, self.opened_now)
+            need(self.vanishes(less(*self.sides)), f"the lemma about {line.name} does not follow")
 
     # what is claimed
 

@@ -1,7 +1,7 @@
 """What a proof rests on, as a certificate: the forward pass, its adjoints, the user's lines, and the lemmas between.
 
-Nothing here is trusted. Each line is read by the checker as it is written, and a lemma that it refuses is tried with
-other definitions opened; what cannot be said is refused by name.
+Nothing here is trusted. Each line is read by the checker as it is written, unless one like it has been, and a lemma
+that it refuses is tried with other definitions opened; what cannot be said is refused by name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from symbackprop.calculus.derivation import Gradient, Lemma
 from symbackprop.calculus.lemmas import is_view
 from symbackprop.calculus.reverse_mode import differentiate
 from symbackprop.certificate import check_proof
-from symbackprop.certificate.check_proof import READER, VERSION, Book, Node, Poly, Refused
+from symbackprop.certificate.check_proof import READER, VERSION, Book, Line, Node, Poly, Refused
 from symbackprop.certificate.splits import multiples_of, splits_of
 from symbackprop.certificate.statements import Names, Writer, is_arbitrary, show
 from symbackprop.checking.budget import Budget
@@ -181,9 +181,79 @@ def deep(function: Callable[[], Any]) -> Any:
 
 
 class Draft(Book):
-    """The checker's book while a file is written: conditions are asked for twice, and it is done with at the end."""
+    """The checker's book while a file is written: what is asked twice is found once, and it is done with at the end.
 
-    known_by: tuple[dict[str, Any], list[Any]] | None = None  # lemmas, and the conditions with them
+    A line that differs from one before in nothing but the names of tensors, and of sizes that nothing is assumed of, is
+    not checked again: in a deep network most lines do. All that a check reads of tensors is compared, their axes, what
+    is assumed of them, what lemmas say and the definitions that are put in; a check that asked for conditions of the
+    forward pass is done each time. The checker itself leaves nothing out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known_by: tuple[dict[str, Any], list[Any]] | None = None  # lemmas, and the conditions with them
+        self.found: dict[Any, Any] = {}  # what checks of lines gave, without names
+        self.asked = False
+
+    def nameless(self, p: Poly) -> Any:
+        """As the checker has it; noted, since it is what conditions are looked up by."""
+        self.asked = True
+        return super().nameless(p)
+
+    def known_sign(self, line: Line) -> str:
+        """As the checker has it, or had it of such a line."""
+        return str(self.once("equation", line, [], lambda: super(Draft, self).known_sign(line)))
+
+    def chain_rule(self, line: Line, users: list[str]) -> None:
+        """As the checker has it, or had it of such a line."""
+        self.once("adjoint", line, users, lambda: super(Draft, self).chain_rule(line, users))
+
+    def level(self, line: Line) -> None:
+        """As the checker has it, or had it of such a line."""
+        self.once("lemma", line, [line.name], lambda: super(Draft, self).level(line))
+
+    def once(self, word: str, line: Line, put_in: Collection[str], check: Callable[[], Any]) -> Any:
+        """What a check gives, or gave where all was the same but for the names of tensors and sizes.
+
+        Raises:
+            Refused: the checker refuses the line.
+        """
+        order, opened, ahead = [line.name], self.opening(line, "open"), self.opening(line, "ahead")
+        rows: list[Any] = [self.unnamed(("entry", n), order) for u in put_in for n in (u, self.bar.get(u, u))]
+        rows.append((word, *line.names, self.unnamed(line.value, order)))
+        for name in order:  # which grows
+            shown = self.definition if name in {*put_in, *opened, *ahead} else {}
+            told = [(*t[name][0], self.unnamed(t[name][1], order)) if name in t else () for t in (shown, self.same)]
+            sizes = [self.numbered(p, order) for p in (*self.axes.get(name, ()), self.ranges.get(name, {}))]
+            flags = self.kind[name] == "size", name == self.cost, name in opened, name in ahead
+            rows.append((*sizes, *flags, self.assumed.get(name), *told))
+        row = tuple(rows) if self.recurrent.isdisjoint(order) else None
+        if row not in self.found:
+            self.asked, found = row is None, check()
+            if self.asked:
+                return found
+            self.found[row] = found
+        return self.found[row]
+
+    @cached_property
+    def plain(self) -> set[str]:
+        """The sizes of which nothing is known but that they are at least 1."""
+        told = set().union(*map(check_proof.names_in, self.laws))
+        split = {b.name for size, (_, at) in self.splits.items() for t in (*dict(size), *at) for b, _ in t[1]}
+        return {n for n, kind in self.kind.items() if kind == "size"} - told - split
+
+    def numbered(self, size: Poly, order: list[str]) -> frozenset[Any]:
+        """The size of an axis, the same way."""
+        terms = (([(self.unnamed(("entry", b.name), order), e) for b, e in t[1]], c) for t, c in size.items())
+        return frozenset((frozenset(factors), c) for factors, c in terms)
+
+    def unnamed(self, n: Node, order: list[str]) -> Node:
+        """An expression with tensors and sizes numbered in the order in which they are first seen."""
+        if n[0] == "entry" and (n[1] in self.axes or n[1] in self.plain):
+            if n[1] not in order:
+                order.append(n[1])
+            n = ("entry", order.index(n[1]), *n[2:])
+        return tuple(self.unnamed(p, order) if isinstance(p, tuple) else p for p in n)
 
     def conditions(self) -> list[Any]:
         """As the checker has them, worked out again only where other lemmas are known."""
@@ -197,6 +267,7 @@ class Draft(Book):
             if isinstance(base, check_proof.Base):
                 base.free = base.inner = frozenset()
         self.table.clear()
+        self.found.clear()
 
 
 class Emission:
@@ -274,6 +345,7 @@ class Emission:
     def written(self, title: str, lemmas: Sequence[Lemma]) -> str:
         """The whole file."""
         self.lost, self.most_steps = 0, MOST_STEPS
+        self.asked_for = set[str]()  # what stands by itself in gradients that are refused
         self.opening(title)
         self.forward()
         self.adjoints()
@@ -476,6 +548,7 @@ class Emission:
                 refused.append((equation, hints | {n for n in alike[1] if book.kind[n] == "forward"}, alike[2]))
             elif not self.opened(equation, hints, FEW_STEPS):
                 refused.append((equation, hints | self.bare(), book.steps))
+                self.asked_for |= {n for n in self.bare() if book.kind[n] == "forward"}
         cheap = len(refused) == 1 or sum(steps for _, _, steps in refused) <= CHEAP_STEPS
         while cheap and refused and self.opened_by_levels(*refused[0][:2]):
             refused.pop(0)
@@ -546,7 +619,7 @@ class Emission:
         lines = []
         for m in lemmas:
             names = [self.names.of(t) for t in m.opened]
-            first, rest = (names[:1], names[1:]) if m.ahead else ([], names)
+            first, rest = (names[:1], names[1:]) if m.ahead else ([], list(dict.fromkeys(names)))
             hints = "".join(f" {w} {' '.join(ns)}" for w, ns in (("open", rest), ("ahead", first)) if ns)
             lines.append("lemma {} = {}".format(*self.writer.equation(m.equation, sizes=False)) + hints)
         lines = [f"together {len(lines)}", *lines] if len(lines) > 1 else lines
@@ -605,12 +678,14 @@ class Emission:
         """Say a lemma, with these definitions opened or others; False if the checker accepts none."""
         left, right = self.writer.equation(equation, sizes=False)
         name = self.names.of(equation.tensor)
-        named = [self.names.of(t) for t in opened if self.names.of(t) in self.book.definition]
+        named = [n for n in dict.fromkeys(map(self.names.of, opened)) if n in self.book.definition]
         if most is None:
             most = MOST_OPENED if equation.tensor in self.returned.values() else FEW_OPENED
         hints, tried = named, list[list[str]]()
         if most and not named:
             hints = self.levelled(name, READER.read(right), [])
+            there = self.leaves(("entry", name), [name, *hints]) | self.leaves(READER.read(right), hints)
+            hints += [n for n in self.book.definition if n in there & self.asked_for]
         for _ in range(most + 2):
             tried.append(hints)
             line = f"lemma {left} = {right}" + (f" open {' '.join(hints)}" if hints else "")
