@@ -213,7 +213,7 @@ def test_no_text_is_evaluated(name):
             assert getattr(node.func, "attr", "") not in ("eval", "parse_expr")
 
 
-@pytest.mark.parametrize("word", ["gradcheck_cases", "benchmark", "leaderboard", "hidden_test"])
-def test_no_names_of_a_benchmark(word):
-    for name in FILES:
-        assert not any(word in n for n in seen(name).names), name
+def test_no_names_of_a_benchmark():
+    words = ("gradcheck_cases", "benchmark", "leaderboard", "hidden_test")
+    for name in FILES:  # what is seen of a module is not kept: each is read once
+        assert not any(word in n for n in seen(name).names for word in words), name
