@@ -28,6 +28,7 @@ from symbackprop.expression.build import (
     Compare,
     Entry,
     Expr,
+    Index,
     Kronecker,
     Multiply,
     Number,
@@ -37,6 +38,7 @@ from symbackprop.expression.build import (
     add,
     children,
     entries_once,
+    free_indices,
     negate,
     nodes_once,
     number,
@@ -92,7 +94,8 @@ def demands(program: Program, *, differentiable: bool = False, guarded: bool = T
 
     Args:
         differentiable: and derivatives.
-        guarded: whether what is asked for under guards alone is told as well.
+        guarded: whether what is asked for under guards alone is told as well. Where it is not, only what is sure to be
+            asked for is told: of a tensor of which a part is read, what that part asks for.
     """
     return list(_Walk(program, differentiable, guarded).found)
 
@@ -101,7 +104,8 @@ class _Walk:
     """Collects demands; what is used under a guard alone is asked for there alone.
 
     From the last equation to the first, so that all readings of a tensor are known when it is come to. One that is read
-    in many ways, as in deep models each layer in some, is asked for everywhere: that is more than is needed.
+    in many ways, as in deep models each layer in some, or in part, is asked for everywhere: that is more than is
+    needed. Where no more may be told than is needed, some readings are left out.
     """
 
     def __init__(self, program: Program, differentiable: bool, guarded: bool) -> None:
@@ -110,10 +114,12 @@ class _Walk:
         self.seen: set[tuple[Expr, tuple[Guard, ...]]] = set()
         self.readings: dict[Tensor, dict[tuple[Entry, tuple[Guard, ...]], None]] = {}
         self.sure = set(program.outputs)
-        self.sure |= recurrent(program.equations).keys()  # each step by the one before: what it asks for, all do
-        for equation in reversed(program.equations):
-            if equation.tensor in self.sure:
-                self.sure |= set(_plain_tensors(equation.value, self.facts))
+        self.steps = recurrent(program.equations)  # each step by the one before: what it asks for, all do
+        if guarded:
+            self.sure |= self.steps.keys()
+            for equation in reversed(program.equations):
+                if equation.tensor in self.sure:
+                    self.sure |= {entry.tensor for entry, _ in _plain_entries(equation.value, self.facts)}
         self.asking: set[Tensor] = set()
         for equation in program.equations:
             if any(e.tensor in self.asking for e in entries_once(equation.value)) or _asks(equation.value):
@@ -123,6 +129,8 @@ class _Walk:
             self.asked = {}
             for value, guards in self._uses(equation):
                 self.visit(value, guards)
+                if not guarded:
+                    self._read_surely(value)
             found.append(self.asked)
         self.found = dict.fromkeys(d for asked in reversed(found) for d in asked)
 
@@ -131,11 +139,19 @@ class _Walk:
         readings = self.readings.pop(equation.tensor, {})
         if equation.tensor not in self.asking:
             return []
-        if equation.tensor in self.sure or len(readings) > MOST_READINGS:
-            if self.guarded:
-                self.sure |= {equation.tensor, *_plain_tensors(equation.value, self.facts)}
-            return [(equation.value, ())] if equation.tensor in self.sure else []
-        return [(equation.at(entry.indices), guards) for entry, guards in readings]
+        if self.guarded and len(readings) > MOST_READINGS:
+            self.sure |= {equation.tensor, *(entry.tensor for entry, _ in _plain_entries(equation.value, self.facts))}
+        if equation.tensor in self.sure:
+            return [(equation.value, ())]
+        return [(equation.at(entry.indices), guards) for entry, guards in [*readings][:MOST_READINGS]]
+
+    def _read_surely(self, value: Expr) -> None:
+        """Which tensors are read whole, and which parts of others."""
+        for entry, is_plain in _plain_entries(value, self.facts):
+            if _is_whole(entry, self.facts, self.steps.get(entry.tensor)):
+                self.sure.add(entry.tensor)
+            elif is_plain:
+                self.readings.setdefault(entry.tensor, {})[entry, ()] = None
 
     def visit(self, node: Expr, guards: tuple[Guard, ...]) -> None:
         """Collect what a node asks for."""
@@ -144,7 +160,7 @@ class _Walk:
         self.seen.add((node, guards))
         match node:
             case Entry(tensor, _):
-                if tensor in self.asking and tensor not in self.sure:
+                if self.guarded and tensor in self.asking and tensor not in self.sure:
                     left = tuple(g for g in guards if not _exists_only_where(node, *g, self.facts))
                     self.readings.setdefault(tensor, {})[node, left] = None
                 return
@@ -174,14 +190,14 @@ class _Walk:
             self.asked[Demand(relation, base, guards)] = None
 
 
-def _plain_tensors(expr: Expr, facts: Facts) -> Iterator[Tensor]:
-    """The tensors that are read whatever the conditions are, or wherever there is something to read."""
+def _plain_entries(expr: Expr, facts: Facts) -> Iterator[tuple[Entry, bool]]:
+    """What is read whatever the conditions are, or wherever there is something to read; True for the former."""
     stack: list[tuple[Expr, tuple[Guard, ...]]] = [(expr, ())]
     seen = set(stack)
     while stack:
         node, guards = stack.pop()
         if isinstance(node, Entry) and all(_exists_only_where(node, *guard, facts) for guard in guards):
-            yield node.tensor
+            yield node, not guards
         parts = [(part, guards) for part in children(node)]
         if isinstance(node, Where):
             then, otherwise = (*guards, (node.condition, True)), (*guards, (node.condition, False))
@@ -189,6 +205,28 @@ def _plain_tensors(expr: Expr, facts: Facts) -> Iterator[Tensor]:
         new = [part for part in parts if part not in seen]
         seen.update(new)
         stack.extend(new)
+
+
+def _is_whole(entry: Entry, facts: Facts, steps: int | None) -> bool:
+    """True if all entries of the tensor are read where the indices take all their values.
+
+    Args:
+        steps: the axis of which one entry is enough.
+    """
+    met = set[Index]()
+    for axis, (place, size) in enumerate(zip(entry.indices, entry.tensor.shape, strict=True)):
+        if axis == steps:
+            continue
+        terms = place.terms if isinstance(place, Add) else (place,)
+        own = [t for t in terms if isinstance(t, Index)]
+        first = add(*(t for t in terms if not isinstance(t, Index)))
+        if free_indices(first) or any(entries_once(first)) or len({*own} | met) < len(own) + len(met):
+            return False
+        met.update(own)
+        last = add(first, *(add(i.size, MINUS_ONE) for i in own))
+        if not (decide("<=", first, ZERO, facts) and decide("<=", size, add(last, ONE), facts)):
+            return False
+    return True
 
 
 def _exists_only_where(entry: Entry, condition: Expr, holds: bool, facts: Facts) -> bool:

@@ -16,6 +16,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
+
 from symbackprop.checking.at_kinks import AtKinks
 from symbackprop.checking.budget import SHARES
 from symbackprop.checking.counterexample import Counterexample, counterexample
@@ -42,6 +44,7 @@ LARGE = 300  # equations: where the lowest precision is not enough, the next one
 SCALE_OF_DEEP = 0.25  # with digits, and where large weights make it chaotic not even that
 HOPELESS = 100  # so many points in a row at which nothing could be compared: there is no use in more
 AT_A_GLANCE = 4  # points: at one of them most wrong claims are plainly wrong
+MOST_NEGATED = 12  # entries of an input, each negated by itself
 Stage = Literal["first look", "directed", "all"]
 UNUSABLE = (TooCloseError, OutOfRangeError, ZeroDivisionError)  # at such a point there is nothing to compare
 
@@ -287,20 +290,34 @@ def refute_at_small_sizes(question: Question, seconds: float) -> Counterexample 
 def refute_outside(question: Question, seconds: float) -> Counterexample | None:
     """A point at which the claim has no value though the gradient has one, sought beside the program's constants.
 
-    For claims that ask for more than the forward pass does: log(x + 1000) has no value for x < -1000.
+    For claims that ask for more than the forward pass does: log(x + 1000) has no value for x < -1000, and log(x) none
+    where the one entry is negative of which the forward pass reads no logarithm.
     """
     search = Search(question, seconds)
     for sizes in search.sampler.size_choices()[:1]:
-        points = assignments(search.sampler.real_inputs, question.constants[:CONSTANTS], search.rng)
-        for assignment in (None, None, *points):
-            point = search.sampler.point(sizes)
+        assigned = assignments(search.sampler.real_inputs, question.constants[:CONSTANTS], search.rng)
+        plain = (search.sampler.point(sizes) for _ in range(2))
+        moved = (search.sampler.moved(search.sampler.point(sizes), assignment) for assignment in assigned)
+        for point in itertools.chain(plain, moved, _with_one_negated(search, sizes)):
             if search.late() or not search.fits(point):
                 return None
-            found = search.examine(search.sampler.moved(point, assignment) if assignment else point)
+            found = search.examine(point)
             if found is not None and found.disagreements():
                 name = found.disagreements()[0]
                 return counterexample(question, _shrunk(search, found, search.strength(found, [name]), seconds / 2))
     return None
+
+
+def _with_one_negated(search: Search, sizes: Sizes) -> Iterator[Point]:
+    """An ordinary point with another sign of one entry, of each input at one of some places."""
+    for tensor in search.sampler.real_inputs:
+        assumed = search.sampler.kinds.get(tensor)
+        point = search.sampler.point(sizes)
+        own = point.inputs[tensor]
+        for place in itertools.islice(np.ndindex(own.shape), MOST_NEGATED if assumed is None else 0):
+            one = own.copy()
+            one[place] = -one[place]
+            yield replace(point, inputs={**point.inputs, tensor: one})
 
 
 def refute_on_thresholds(

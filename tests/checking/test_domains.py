@@ -84,6 +84,32 @@ def test_check_refutes_what_has_no_value_on_an_open_set(name):
     assert np.isnan(claimed).any()
 
 
+PARTS = {
+    "all but the first": (lambda x: np.log(x)[1:].sum(), lambda k, n: k >= 1, VECTOR),
+    "a margin, but not the last": (lambda x: np.pad(np.log(x), 1)[:-2].sum(), lambda k, n: k < n - 1, VECTOR),
+    "every second": (lambda x: np.log(x)[::2].sum(), lambda k, n: k % 2 == 0, {"x": ("2*N",)}),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_check_refutes_what_has_no_value_beside_the_part_that_the_forward_reads(name):
+    logarithms, is_read, shapes = PARTS[name]
+
+    def forward(x):
+        return (x**2).sum() + logarithms(x)
+
+    def backward(dout, x):
+        n = x.shape[0]
+        return {"x": dout * (2 * np.exp(np.log(x)) + np.where(is_read(np.arange(n), n), 1 / x, 0))}
+
+    verdict = sb.check(forward, backward, shapes=shapes)
+    assert verdict.status == "REFUTED"
+    point = verdict.counterexample
+    with np.errstate(all="ignore"):
+        assert np.isnan(backward(point.upstream, point.inputs["x"])["x"]).any()
+        assert np.isfinite(forward(point.inputs["x"])).all()
+
+
 ON_A_THRESHOLD = {
     "at 0": (square, lambda dout, x: {"x": dout * np.where(x == 0, 5, 2 * x)}, VECTOR),
     "at 3": (square, lambda dout, x: {"x": dout * np.where(x == 3, 5, 2 * x)}, VECTOR),
