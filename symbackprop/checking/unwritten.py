@@ -1,8 +1,8 @@
 """What new arrays hold that nobody has written, chosen: any numbers may lie there, NaN as well.
 
 NumPy is given memory that is filled, and PyTorch says which of its operations run: it does not matter by which name
-np.empty was called, or whether it was that function. Main name: `unwritten_as`. This module must
-not know who computes with these arrays.
+np.empty was called, or whether it was that function. Main name: `unwritten_as`. This module must not
+know who computes with these arrays.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -38,9 +40,10 @@ class _Memory(ctypes.Structure):
 def unwritten_as(value: float) -> Iterator[None]:
     """New arrays of this thread hold 0 or NaN where nothing has been written; integers are -1 in place of NaN.
 
-    Where NumPy has another table of functions than is known, its arrays are as they are.
+    Where NumPy has another table of functions than is known, its arrays are as they are. Signals come afterwards.
     """
     with contextlib.ExitStack() as undone:
+        undone.enter_context(_signals_afterwards())
         if "torch" in sys.modules:
             undone.enter_context(_torch_filled(value))
         table = numpy_table()
@@ -48,6 +51,26 @@ def unwritten_as(value: float) -> Iterator[None]:
             give = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)(table[SET_MEMORY])
             undone.callback(give, give(_memory("nan" if np.isnan(value) else "zeros")))
         yield
+
+
+@contextlib.contextmanager
+def _signals_afterwards() -> Iterator[None]:
+    """Handlers of signals run at the end: where one raises an exception while memory is filled, as that of Ctrl-C does,
+    C is given an address of nothing."""
+    if threading.current_thread() is not threading.main_thread():  # no handlers run there
+        yield
+        return
+    came: list[int] = []
+    own = {s: h for s in signal.valid_signals() if callable(h := signal.getsignal(s))}
+    try:
+        for number in own:
+            signal.signal(number, lambda n, _: came.append(n))
+        yield
+    finally:
+        for number, handler in own.items():
+            signal.signal(number, handler)
+        for late in came:
+            signal.raise_signal(late)
 
 
 @cache
