@@ -166,5 +166,5 @@ class Budget:
         return Budget(self.end, self.waiting._replace(until=self.waiting.until - self.wall / 10))
 
     def half(self) -> Budget:
-        """Half of what is left."""
-        return Budget(worked() + self.left / 2, self.waiting)
+        """Half of what is left; nothing of nothing."""
+        return self if self.spent else Budget(worked() + self.left / 2, self.waiting)

@@ -26,6 +26,7 @@ from symbackprop.checking.diagnosis.interchanged import interchanged
 from symbackprop.checking.diagnosis.line_edits import Edit
 from symbackprop.checking.diagnosis.locate import line_that_mends, located
 from symbackprop.checking.diagnosis.misread_names import misread_name
+from symbackprop.checking.diagnosis.named_arguments import with_named_arguments
 from symbackprop.checking.diagnosis.named_views import with_named_views
 from symbackprop.checking.diagnosis.numeric_filter import FAILURES, PLAIN, Refuted, Trials, same
 from symbackprop.checking.diagnosis.other_forward import of_another_forward
@@ -94,7 +95,9 @@ def diagnoses(case: Refuted, budget: Budget, several: Budget | None = None) -> D
         trials = Trials(case)
     except UnsupportedError:
         return _first(itertools.chain(of_another_forward(case, _points(case), budget), _compared(case, budget)))
-    fault = cut_fault(case, trials) if len(case.own_lines) > LONG or _has_rounds(case) else None
+    fault = None
+    if len(case.own_lines) > LONG or _has_rounds(case):
+        case, trials, fault = _placed(case, trials)
     if fault is not None and len(case.own_lines) <= LONG:
         if _does_less(case, fault.line):
             ways = (_in_other_rounds(case, fault, budget), _times_factor(case, fault, _goals(case), budget))
@@ -155,6 +158,21 @@ def _with_words(cause: Diagnosis, before: Diagnosis) -> Diagnosis:
     """A cause with what was found before it, said once."""
     known = before.words.rpartition(": ")[2] in cause.words
     return cause if known else replace(cause, words=f"{before.words}; {cause.words}")
+
+
+def _placed(case: Refuted, trials: Trials) -> tuple[Refuted, Trials, CutFault | None]:
+    """The place of the fault, as it is told where the arguments of functions have names, if it is not told else."""
+    fault = cut_fault(case, trials)
+    named = with_named_arguments(case) if fault is None else None
+    if named is not None:
+        try:
+            more = Trials(named)
+        except UnsupportedError:
+            return case, trials, None
+        fault = cut_fault(named, more)
+        if fault is not None:
+            return named, more, fault
+    return case, trials, fault
 
 
 def _vanishing(case: Refuted) -> set[Tensor]:
@@ -238,7 +256,8 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
     if fault.factor is not ONE:
         ways = (_in_other_rounds(case, fault, budget), _times_factor(case, fault, final, budget))
         return next(itertools.chain(*ways), Diagnosis(words))
-    proved = (s for s in _slips_between(case, trials, fault, budget) if not s.words.endswith(AS_SHOWN))
+    slips = _slips_between(case, trials, fault, budget.half())  # what the derivation tells is tried besides
+    proved = (s for s in slips if not s.words.endswith(AS_SHOWN))
     slip = next(proved, Diagnosis(words))
     if slip.words is not words:
         slip = replace(slip, words=f"{wrong}; {slip.words.removeprefix(f'{fault.line.note}: ')}")
@@ -312,8 +331,9 @@ def _in_other_rounds(case: Refuted, fault: CutFault, budget: Budget) -> Iterator
         cured = replace(line, value=value)
         text, before = _shown(case, cured, value)
         left_out = [_of_round(case, other, f"line {number}", names) for number in skipped.lines]
-        if left_out and all(left_out):
-            text, before = f"as in the other rounds, {'; '.join(left_out)}", ""
+        told = "; ".join(left_out)
+        if left_out and all(left_out) and not case.unknown(told):
+            text, before = f"as in the other rounds, {told}", ""
         edit = Edit(words, "", (cured,))
         if len(text) <= MAXIMUM_CURE and _proved(case, edit, final, budget, fault):
             yield Diagnosis(f"{words}{before}", text, (cured,))
@@ -960,6 +980,8 @@ def _proved(
     Args:
         fault: what must come out of the edited line itself: where that is not seen, the long way is not gone.
     """
+    if budget.spent:
+        return False
     line = None if fault is None else next((e for e in edit.equations if e.tensor is fault.line.tensor), None)
     if line is not None and fault is not None:
         walked = case.sides.walked(budget.part("composed cure"))
@@ -974,8 +996,6 @@ def _proved(
     stay = {case.traced.gradients[n]: bar for n, bar in _right(case) if n in case.right}
     goals = {**{a: b for a, b in goals.items() if a is not b}, **stay}
     pairs = {f"{a.name} is {b.name}": (a, b) for a, b in goals.items()}
-    if budget.spent:
-        return False
     strategies: tuple[Strategy, ...] = PROOFS[::-1] if sides.is_long else PROOFS  # a whole model tensor by tensor
     if sides.is_recurrent:
         strategies = (*strategies, EXPLICIT)  # what an accumulation adds up to is a sum
