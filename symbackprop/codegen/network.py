@@ -107,7 +107,9 @@ class CompiledNetwork:
         self._kernels: Any = None
         self._ready: dict[tuple[Any, ...], Copying | InPlace] = {}
         self._last: tuple[Shapes, list[float] | None, Any] = (), None, None
-        self._quick: Quick | None = self._quick_call()
+        self._last_flat: tuple[Shapes, list[float] | None, Any] = (), None, None
+        self._quick: Quick | None = self._quick_call(self.layout.names)
+        self._quick_flat = self._quick_call(None)
         self.backend = "numpy"
         if backend == "c":
             self._use_c(forms)
@@ -182,27 +184,31 @@ class CompiledNetwork:
         out = [empty(a.shape, dtype) for a in arrays[2:]]
         return float(self.runners["cost_and_gradient"](arrays, numbers, out)), dict(zip(layout.names, out, strict=True))
 
-    def _quick_call(self) -> Quick:
+    def _quick_call(self, names: Sequence[str] | None) -> Quick:
         """The cost and the gradients, if the arrays are like those of the call before: they need not be looked at one
         by one then. For small nets the checks must not cost more than the work.
+
+        Args:
+            names: of the parameters; None for one vector of them, called theta.
         """
-        names, hyper = self.layout.names, self.layout.hyper
-        arrays, numbers = ["X", "Y", *variables(names)], ", ".join(number_names(hyper))
+        given, hyper = ["theta"] if names is None else names, self.layout.hyper
+        arrays, numbers = ["X", "Y", *variables(given)], ", ".join(number_names(hyper))
+        whole = "return None" if names is None else f"return run(({', '.join(arrays)}), numbers)"
         unlike = " or ".join(f"type({v}) is not Array or {v}.dtype is not DTYPE" for v in arrays)
         lines = [
             f"if {unlike}:",
             "    return None",
-            "shapes, bound, run = network._last",
+            f"shapes, bound, run = network.{'_last_flat' if names is None else '_last'}",
             f"if ({', '.join(f'{v}.shape' for v in arrays)}) != shapes:",
             "    return None",
             f"numbers = [{numbers}]",
             "if bound is None:",
-            "    return run(given, numbers)",
+            f"    {whole}",
             "if bound != numbers:",
             "    return None",
-            *copying_lines(names, arrays),
+            *copying_lines(names, arrays, whole),
         ]
-        return quick_call(names, hyper, lines, {"network": self, "Array": np.ndarray, "DTYPE": self.layout.dtype})
+        return quick_call(given, hyper, lines, {"network": self, "Array": np.ndarray, "DTYPE": self.layout.dtype})
 
     def flat(self, theta: Any, X: Any, Y: Any, /, *, out: Array | None = None, **hyper: float) -> tuple[float, Array]:
         """The cost and its gradient with all parameters in one vector, for `scipy.optimize.minimize(..., jac=True)`.
@@ -210,12 +216,18 @@ class CompiledNetwork:
         Args:
             out: where to write the gradient; a new array if left out. It must not share memory with an input.
         """
+        if out is None and self.backend == "numpy":
+            found = self._quick_flat({"theta": theta}, X, Y, hyper)
+            if found is not None:
+                return found
         layout = self.layout
         theta = layout.vector(theta)
         x, y = layout.data(X, Y)
         numbers = layout.numbers(hyper)
         if out is None and self._is_small([x, y, theta]):
-            return self._copying([x, y, theta], numbers).flat([x, y, theta])
+            run = self._copying([x, y, theta], numbers)
+            self._last_flat = (x.shape, y.shape, theta.shape), list(numbers), run
+            return run.flat([x, y, theta])
         gradient = np.empty_like(theta) if out is None else layout.output(out, theta, x, y)
         cost = self.runners["cost_and_gradient"]([x, y, *layout.views(theta)], numbers, layout.views(gradient))
         return float(cost), gradient
@@ -255,14 +267,14 @@ class CompiledNetwork:
         return found
 
     def _bound(self, shapes: Sequence[tuple[int, ...]], numbers: Sequence[float]) -> Bound:
-        """The bound function for arrays of its own."""
+        """The bound function for parameters of its own; x and y are given at each call."""
         layout = self.layout
         x, y = (np.empty(shape, layout.dtype) for shape in shapes[:2])
         theta, gradient = np.empty(layout.length, layout.dtype), np.empty(layout.length, layout.dtype)
-        parameters = [theta] if len(shapes) == 3 and len(layout.names) != 1 else layout.views(theta)
+        parameters = [theta] if [*shapes[2:]] == [theta.shape] else layout.views(theta)
         with np.errstate(all="ignore"):
             run = self.bind(theta, x, y, out=gradient, **dict(zip(layout.hyper, numbers, strict=True)))
-        return Bound([x, y, *parameters], run, quiet_caller(), gradient, layout.views(gradient))
+        return Bound(parameters, run, quiet_caller(), gradient, layout.views(gradient))
 
     def cost(self, params: Mapping[str, Any], X: Any, Y: Any, /, **hyper: float) -> float:
         """The cost alone."""

@@ -11,16 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from symbackprop.codegen.arguments import Array
-
 # What takes the arguments of a call at which nobody has looked, and gives None if they are not like those before.
-Quick = Callable[[Any, Any, Any, Mapping[str, Any]], "tuple[float, dict[str, Array]] | None"]
+Quick = Callable[[Any, Any, Any, Mapping[str, Any]], "tuple[float, Any] | None"]
 
 
 def quick_call(
     parameters: Sequence[str], hyper: Sequence[str], lines: Sequence[str], known: Mapping[str, object]
 ) -> Quick:
-    """The function that ends in `lines`, which may use `known`, the tuple `given` of all arrays and their names.
+    """The function that ends in `lines`, which may use `known` and the names of the arrays.
 
     Args:
         parameters: their names; in the lines they are `variables(...)`, after X and Y.
@@ -37,7 +35,6 @@ def quick_call(
         "    except KeyError:",
         "        return None",
         *(f"    if type({v}) is not float:\n        return None" for v in numbers),
-        f"    given = {', '.join(['X', 'Y', *arrays])}",
         *(f"    {line}" for line in lines),
     ]
     names: dict[str, Any] = dict(known)

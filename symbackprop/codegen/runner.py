@@ -79,8 +79,8 @@ class Bound(NamedTuple):
     """A network's bound function and the arrays that it reads and writes, which are its own.
 
     Args:
-        own: x, y, and the parameters or their vector.
-        run: takes nothing, fills the gradient and returns the cost.
+        own: the parameters, or their vector.
+        run: takes x and y by name, fills the gradient and returns the cost.
         call: calls it with floating-point warnings off.
         gradient: as one vector.
         parts: the gradients of the parameters, as parts of it.
@@ -94,9 +94,10 @@ class Bound(NamedTuple):
 
     def filled(self, arrays: Sequence[Array]) -> float:
         """The cost at these arrays."""
-        for own, array in zip(self.own, arrays, strict=True):
+        x, y, *parameters = arrays
+        for own, array in zip(self.own, parameters, strict=True):
             own[...] = array  # half the time of np.copyto
-        return float(self.call(self.run))
+        return float(self.call(self.run, x=x, y=y))
 
 
 class Copying:
@@ -134,25 +135,29 @@ class Copying:
             return self.make()
 
 
-def copying_lines(names: Sequence[str], arrays: Sequence[str]) -> list[str]:
-    """What `run(given, numbers)` does where `run` is a `Copying`, as lines of a plain call: they take half the time.
+def copying_lines(names: Sequence[str] | None, arrays: Sequence[str], otherwise: str) -> list[str]:
+    """What a `Copying` called `run` does, as lines of a plain call: they take half the time.
 
     Args:
-        names: of the parameters.
+        names: of the parameters; None if they are one vector, and the gradient too.
         arrays: the names of X, Y and the parameters in these lines.
+        otherwise: the line for when all that is bound is in use.
     """
-    own = [f"own_{a}" for a in arrays]
-    parts = [f"bar_{a}" for a in arrays[2:]]
-    copies = ", ".join(f"{name!r}: {part}.copy()" for name, part in zip(names, parts, strict=True))
+    x, y, *parameters = arrays
+    own = [f"own_{a}" for a in parameters]
+    parts = [f"bar_{a}" for a in parameters]
+    each = [f"{name!r}: {part}.copy()" for name, part in zip(names or (), parts, strict=names is not None)]
+    made = "gradient.copy()" if names is None else f"{{{', '.join(each)}}}"
+    results = "gradient, _" if names is None else f"_, ({', '.join(parts)},)"
     return [
         "try:",
         "    ready = run.idle.pop()",
         "except IndexError:",
-        "    return run(given, numbers)",
-        f"({', '.join(own)}), function, call, _, ({', '.join(parts)},) = ready",
-        *(f"{o}[...] = {a}" for o, a in zip(own, arrays, strict=True)),
-        "cost = call(function)",
-        f"found = {{{copies}}}",
+        f"    {otherwise}",
+        f"({', '.join(own)},), function, call, {results} = ready",
+        *(f"{o}[...] = {a}" for o, a in zip(own, parameters, strict=True)),
+        f"cost = call(function, x={x}, y={y})",
+        f"found = {made}",
         "run.idle.append(ready)",
         "return float(cost), found",
     ]

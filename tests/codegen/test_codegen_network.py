@@ -253,6 +253,43 @@ def test_a_plain_call_like_the_one_before_enters_few_functions():
         assert gradient.flags.owndata and gradient.flags.writeable and gradient.flags.c_contiguous
 
 
+def test_a_call_with_one_vector_like_the_one_before_enters_few_functions():
+    net, params, X, Y = made()
+    theta = flat(params)
+    first = net.flat(theta, X, Y, lam=LAM)
+    entered = []
+    sys.setprofile(lambda frame, event, _: entered.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        found = net.flat(theta, X, Y, lam=LAM)
+    finally:
+        sys.setprofile(None)
+    assert entered == ["flat", "quick", "run"]
+    assert found[0] == first[0] and found[1].flags.owndata
+    np.testing.assert_array_equal(found[1], first[1])
+    for bad in ((theta[1:], X, Y), (theta, X[:, 1:], Y), (theta, X, None), (theta + 0j, X, Y)):
+        with pytest.raises(DataError):
+            net.flat(*bad, lam=LAM)
+    for numbers in ({"lam": True}, {"lam": None}, {"mu": LAM}, {}):
+        with pytest.raises(DataError):
+            net.flat(theta, X, Y, **numbers)
+
+
+@pytest.mark.parametrize(("widths", "rows"), [((2, 2, 1), 4), ((3, 5, 4), 7)], ids=["unrolled", "bound"])
+def test_bound_functions_take_other_data_by_name_only(widths, rows):
+    """So a plain call needs no copy of the data, whatever its layout, and nothing is taken for it by mistake."""
+    net, params, X, Y = made(widths, rows)
+    theta = flat(params)
+    run = net.bind(theta, X, Y, out=np.empty_like(theta), lam=LAM)
+    other = np.asfortranarray(2 * X)
+    expected = net.bind(theta, 2 * X, Y, out=np.empty_like(theta), lam=LAM)()
+    for _ in range(2):
+        assert run(x=other, y=Y) == pytest.approx(expected, rel=1e-14)
+        assert net(params, other, Y, lam=LAM)[0] == pytest.approx(expected, rel=1e-14)
+        assert net(params, X, Y, lam=LAM)[0] == run()
+    with pytest.raises(TypeError):
+        run(theta)
+
+
 BAD = {
     "columns": (
         lambda P, X, Y: (P, X[:, :2], Y),

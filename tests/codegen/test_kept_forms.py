@@ -417,6 +417,25 @@ def test_one_exponential_serves_both_logistic_functions(compiled, forward, names
     np.testing.assert_allclose(found["x_bar"], exact, rtol=relative, atol=least)
 
 
+def mixed(x, a, b):
+    gate = 1 / (1 + np.exp(-(x @ a + b)))
+    return gate * b + (1 - gate) * b * b
+
+
+@pytest.mark.parametrize(("backend", "dtype"), [("numpy", "float64"), ("numpy", "float32"), ("c", "float32")])
+def test_no_pass_turns_signs_for_an_exponential(compiled, backend, dtype):
+    """The two logistic functions change places instead; each keeps its digits where it is small."""
+    f = compiled(mixed, {"x": ("N", "D"), "a": ("D", "H"), "b": ("H",)}, backend, dtype)
+    if backend == "numpy":
+        assert "np.negative(" not in f.source.split("def run")[-1]
+    x = np.array([-2000.0, -40.0, -5.0, -1e-3, 0.0, 2.5, 30.0, 50.0, 2000.0]).astype(dtype)[:, None]
+    found = f(x=x, a=np.ones((1, 1), dtype), b=np.full(1, 0.5, dtype), dout=np.ones_like(x))
+    with mpmath.workdps(50):
+        slope = [mpmath.sech((mpmath.mpf(float(v)) + 0.5) / 2) ** 2 / 16 for v in x[:, 0]]
+    relative, least = (1e-12, 1e-300) if dtype == "float64" else (1e-5, 1e-33)
+    np.testing.assert_allclose(found["x_bar"][:, 0], np.array([float(s) for s in slope]), rtol=relative, atol=least)
+
+
 def squashed(x, a):
     return np.tanh(x) * a
 

@@ -5,16 +5,19 @@
     tanh(z) beside sigmoid(2z), sigmoid(-2z)    ->    their difference, and tanh(z) where that loses digits
 
 Each keeps its digits where it is small, as sigmoid(-z) does and 1 - sigmoid(z) does not, and each costs one operation
-more where the exponential is there. It is kept finite, since inf * 0 is no number. Main name: `with_one_exponential`.
+more where the exponential is there. It is kept finite, since inf * 0 is no number. Where -z has a name only for the
+exponential, z takes it: the two functions change places, and no pass over the numbers turns their signs.
+Main name: `with_one_exponential`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from symbackprop.codegen.lowering.form import Form, Map, Marked, Statement, axes, is_plain, prune, subexpressions
+from symbackprop.codegen.lowering.form import Form, Map, Marked, Statement, axes, is_plain, prune, reads, subexpressions
 from symbackprop.codegen.lowering.share import Key, key
 from symbackprop.expression.build import (
     MINUS_ONE,
@@ -49,6 +52,10 @@ def with_one_exponential(form: Form) -> Form:
     return form if form.loops else _Sharing(form).run()
 
 
+def _is_negative(value: Expr) -> bool:
+    return isinstance(value, Multiply) and value.factors[0] is MINUS_ONE
+
+
 @dataclass
 class _Pair:
     """sigmoid(z) and sigmoid(-z): where they occur, and the tensors that hold them once they are made.
@@ -70,6 +77,7 @@ class _Sharing:
         self.made: Mapping[Tensor, Statement] = {s.target.tensor: s for s in form.statements}
         self.names = {t.name for t in (*self.made, *form.inputs)}
         self.pairs: dict[Key, tuple[_Pair, bool]] = {}  # by the argument, and which sign of the pair's that is
+        self.triples: list[tuple[Tensor, Tensor, Tensor]] = []  # the exponential, and what is made of it, in order
         self.statements: list[Statement] = []
 
     def run(self) -> Form:
@@ -81,7 +89,32 @@ class _Sharing:
             return self.form
         for statement in self.form.statements:
             self.statements.append(self._with_held(statement))  # after what it needs
-        return prune(replace(self.form, statements=tuple(self.statements)), self.form.outputs)
+        found = prune(replace(self.form, statements=tuple(self.statements)), self.form.outputs)
+        return self._without_minus(found)
+
+    def _without_minus(self, form: Form) -> Form:
+        """The form with z in the place of a -z that nothing but an exponential reads."""
+        readers = Counter(t for s in form.statements for t in {*reads(s)})
+        found, comments = {s.target.tensor: s for s in form.statements}, dict(form.comments)
+        for exponential, falling, rising in self.triples:
+            maker, first, second = found.get(exponential), found.get(falling), found.get(rising)
+            if not (isinstance(maker, Map) and isinstance(first, Map) and isinstance(second, Map)):
+                continue  # one of the two is not wanted any more
+            argument = maker.value.arguments[0] if isinstance(maker.value, Apply) else None
+            inner = found.get(argument.tensor) if isinstance(argument, Entry) else None
+            if not isinstance(argument, Entry) or not isinstance(inner, Map) or not _is_negative(inner.value):
+                continue
+            minus = inner.target.tensor
+            if not is_plain(inner.target) or readers[minus] > 1 or minus in form.outputs:
+                continue
+            z = Tensor(self._name("z"), minus.shape)
+            if minus in comments:
+                comments[z] = f"{z.name} = -{minus.name}, where {comments[minus]}"
+            found[minus] = Map(Entry(z, inner.target.indices), negate(inner.value))
+            found[exponential] = Map(maker.target, apply(FINITE_EXP, Entry(z, argument.indices)))
+            found[falling] = Map(second.target, first.value)
+            found[rising] = Map(first.target, multiply(maker.target, second.target))
+        return replace(form, statements=tuple(found.values()), comments=comments)
 
     def _with_held(self, s: Statement) -> Statement:
         if not isinstance(s, (Map, Marked)) or not is_plain(s.target):
@@ -155,9 +188,10 @@ class _Sharing:
             Map(falling, power(add(ONE, exponential), MINUS_ONE)),
             Map(rising, multiply(exponential, falling)),
         ]
+        self.triples.append((exponential.tensor, falling.tensor, rising.tensor))
         pair.made = {rises: rising.tensor, not rises: falling.tensor}
 
-    def _name(self) -> str:
-        name = next(n for k in count(1) if (n := f"e{k}") not in self.names)
+    def _name(self, stem: str = "e") -> str:
+        name = next(n for k in count(1) if (n := f"{stem}{k}") not in self.names)
         self.names.add(name)
         return name

@@ -1,8 +1,9 @@
 """The form with the fewest calls: a function that makes the fast function for given arrays.
 
 Where nets are small, time goes into the calls of NumPy and not into numbers. So everything that is the same at each
-call (views, transposes, buffers, numbers) is made once, by the outer function; the inner one, which takes nothing,
-is a list of calls with `out=`. A penalty is put on the flat vector of parameters, one call for all layers.
+call (views, transposes, buffers, numbers) is made once, by the outer function; the inner one is a list of calls with
+`out=`. It needs no argument, but may be given other data of the same shapes, by name. A penalty is put on the flat
+vector of parameters, one call for all layers.
 
 `print_step` also changes the parameters: its matrix products end in them, by `gemm` of BLAS.
 """
@@ -35,7 +36,8 @@ def print_bound(name: str, form: Form, parameters: Sequence[Tensor], helpers: se
     found = without_penalty(form, parameters) or Penalty(form, (), False)
     inner = replace(found.form, statements=tuple(_softplus(s) for s in found.form.statements))
     names = names_of(inner)
-    plan = Plan(inner, names, moving=set(), small=True)
+    data = [names[t] for t in form.inputs if t not in parameters]
+    plan = Plan(inner, names, moving={*data}, small=True)
     shrink, penalty = names.fresh("shrink"), names.fresh("penalty")
     if found.factors:
         plan.lines.append(f"np.multiply(theta, {shrink}, {penalty})")
@@ -48,7 +50,7 @@ def print_bound(name: str, form: Form, parameters: Sequence[Tensor], helpers: se
         plan.lines.append(f"np.add(gradient, {penalty}, gradient)")
         plan.setup += _shrink(plan.writer, parameters, found, shrink, penalty)
     helpers |= plan.writer.helpers
-    return _function(name, form, names, plan, ["out", "theta", "gradient"])
+    return _function(name, form, names, plan, ["out", "theta", "gradient"], data)
 
 
 def print_step(name: str, form: Form, parameters: Sequence[Tensor], helpers: set[str]) -> str | None:
@@ -106,7 +108,7 @@ def _shrink(writer: ArrayWriter, parameters: Sequence[Tensor], found: Penalty, s
     return [f"{shrink} = np.concatenate([{', '.join(parts)}])", f"{penalty} = np.empty_like(theta)"]
 
 
-def _function(name: str, form: Form, names: Names, plan: Plan, more: list[str]) -> str:
+def _function(name: str, form: Form, names: Names, plan: Plan, more: list[str], data: Sequence[str] = ()) -> str:
     arguments = [names[t] for t in form.inputs] + [names[p] for p in form.parameters] + more
     outputs = [names[t] for t in form.outputs if t.shape]
     scalars = ", ".join(names[t] for t in form.outputs if not t.shape)
@@ -122,8 +124,19 @@ def _function(name: str, form: Form, names: Names, plan: Plan, more: list[str]) 
     lines = [f"def {name}({', '.join(arguments)}):", *docstring(form, names)]
     lines += size_lines(form, names, plan.writer.mentioned)
     lines += [INDENT + line for line in setup]
-    lines += ["", f"{INDENT}def run():", *(2 * INDENT + line for line in body), "", f"{INDENT}return run"]
+    lines += [
+        "",
+        f"{INDENT}def run({by_name(data)}):",
+        *(2 * INDENT + line for line in body),
+        "",
+        f"{INDENT}return run",
+    ]
     return "\n".join(lines) + "\n"
+
+
+def by_name(data: Sequence[str]) -> str:
+    """Arguments for arrays that an inner function may be given anew: by name, so that nothing else is taken for one."""
+    return ", ".join(["*", *(f"{name}={name}" for name in data)]) if data else ""
 
 
 def _softplus(statement: Statement) -> Statement:

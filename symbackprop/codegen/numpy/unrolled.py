@@ -16,6 +16,7 @@ from symbackprop.codegen.lowering.form import Contract, Form, Map, Reduce, State
 from symbackprop.codegen.lowering.row_blocks import Split
 from symbackprop.codegen.numpy.expressions import ADD, ATOM, COMPARE, MULTIPLY, NEGATE, ArrayWriter, Axes, Text
 from symbackprop.codegen.numpy.plain import docstring, names_of
+from symbackprop.codegen.numpy.prebound import by_name
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Apply, Entry, Expr, Index, Number, Power, Symbol, Tensor, free_indices
 
@@ -73,7 +74,11 @@ class _Unrolled(ArrayWriter):
         body += [line for s in split.after for line in self.lines(s)]
         body += [f"gradient[:] = {', '.join(results)}", f"return {scalars}"]
         head = [f"def {name}({', '.join(arguments)}):", *docstring(form, names)]
-        head += [f"{INDENT}{names[self.rows]} = {names[tall[0]]}.shape[0]", "", f"{INDENT}def run():"]
+        head += [
+            f"{INDENT}{names[self.rows]} = {names[tall[0]]}.shape[0]",
+            "",
+            f"{INDENT}def run({by_name([names[t] for t in tall])}):",
+        ]
         return "\n".join([*head, *(2 * INDENT + line for line in body), "", f"{INDENT}return run"]) + "\n"
 
     def vector(self, tensor: Tensor) -> list[str]:
