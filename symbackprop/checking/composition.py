@@ -12,6 +12,7 @@ and heaps", 1997).
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -921,7 +922,7 @@ class Composition:
             gap = self._gap(own, other)
             steps, most = 0, MOST_OF_DERIVED if own.tensor in self._adjoints else MOST_OPENED
             while steps <= most and len(gap.terms) <= MOST_TERMS:
-                if self.cuts.vanishes_everywhere(gap):
+                if not _has_a_lone_entry(gap) and self.cuts.vanishes_everywhere(gap):
                     return opened
                 step = self._step(gap, frozenset([own.tensor]))
                 seen = tensors_of(gap)
@@ -1105,6 +1106,17 @@ class Composition:
     def _rank(self, tensor: Tensor) -> tuple[bool, bool, int]:
         """What is opened first: the user's tensors, then derivatives, the deepest first."""
         return tensor in self._aliens, tensor in self._adjoints, self._depth.get(tensor, 0)
+
+
+def _has_a_lone_entry(gap: Poly) -> bool:
+    """True if some term is an entry of a tensor that no other term reads: as it is, the difference is not 0."""
+    read = Counter(t for mono, _ in gap.terms for t in tensors_in_term(mono))
+    for mono, _ in gap.terms:
+        if len(mono.factors) == 1 and not mono.bound:
+            ((atom, exponent),) = mono.factors
+            if atom.kind == "entry" and exponent == 1 and read[atom.data] == 1:
+                return True
+    return False
 
 
 def _only_chooses(value: Expr) -> bool:

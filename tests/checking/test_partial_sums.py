@@ -18,6 +18,7 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.expression.program import Equation, Program
+from symbackprop.normal_form.cut_points import CutPoints
 from symbackprop.normal_form.normal_form import Canonical
 
 N = Symbol("N", "size")
@@ -66,6 +67,32 @@ def test_lemmas_about_partial_sums_are_replayed_with_what_the_verdict_has():
     verdict = sb.check(forward, backward, shapes={"x": ("N", "D"), "w": ("D", "D")})
     assert verdict.status == "PROVED" and any("w_bar_sum" in m.text for m in verdict.lemmas)
     assert len(Replay(joined(verdict.program, verdict.claim), verdict.lemmas).lemmas) == len(verdict.lemmas)
+
+
+def test_a_difference_with_a_partial_sum_by_itself_is_not_looked_at(monkeypatch):
+    looked = []
+
+    def vanishes_everywhere(cuts, gap):
+        looked.append(gap)
+        return whole(cuts, gap)
+
+    whole = CutPoints.vanishes_everywhere
+    monkeypatch.setattr(CutPoints, "vanishes_everywhere", vanishes_everywhere)
+    depth = 20
+
+    def forward(x, w):
+        return sum(np.tanh(k * x * w) for k in range(depth))
+
+    def backward(dout, x, w):
+        dw = np.zeros_like(w)
+        for k in reversed(range(depth)):
+            dw += k * (dout * x * (1 - np.tanh(k * x * w) ** 2)).sum(axis=0)
+        return {"w": dw}
+
+    verdict = sb.check(forward, backward, shapes={"x": ("N", "D"), "w": ("D",)})
+    longest = max(len(m.opened) for m in verdict.lemmas)
+    assert verdict.status == "PROVED" and longest > depth // 2
+    assert len(looked) < 2 * longest, "and not once more for each sum, in each of two lemmas"
 
 
 def test_with_inner_sums_names_what_a_mask_or_a_slope_is_put_on():
