@@ -760,3 +760,24 @@ def gated(x):
 def test_a_second_argument_is_read_both_ways_where_its_name_leaves_it_open(backward, status):
     verdict = sb.check(gated, backward, shapes={"x": ("N",)})
     assert verdict.status == status and any(note.startswith("took ") for note in verdict.notes)
+
+
+def test_rows_that_a_loop_fills_are_one_equation():
+    def filled(a):
+        out = np.zeros_like(a)
+        for t in range(20):
+            out[t] = t * np.tanh(a[t])
+        out[-3] = a[0]  # over what was there
+        return out
+
+    def added(a):
+        out = np.zeros_like(a[0])
+        for t in range(20):
+            out += t * np.tanh(a[t])
+        return out
+
+    a = np.arange(40.0).reshape(20, 2) / 40
+    for function, equations in ((filled, 1), (added, 3)):
+        program = trace(function, {"a": (20, "N")})
+        assert len(program.equations) == equations
+        np.testing.assert_allclose(evaluate(program, {"N": 2}, {"a": a.tolist()})[program.outputs[0].name], function(a))

@@ -28,6 +28,7 @@ from symbackprop.expression.build import (
     Entry,
     Expr,
     Index,
+    Kronecker,
     Number,
     add,
     children,
@@ -69,6 +70,9 @@ from symbackprop.frontends.numpy.symbolic import class_of, stands_for
 SHARED = "an array is used after another one was changed in place, which may or may not share its memory"
 # An expression with more nodes than this becomes an equation as soon as it is used.
 LARGE = 60
+# Assignments that one equation tells; of a loop that fills an array row by row all rows, since a part of them is what
+# no derivative is.
+LONGEST, LONGEST_NUMBERED = 8, 64
 _births = itertools.count(1)
 
 
@@ -165,8 +169,12 @@ class Buffer:
             return isinstance(value, Entry) or not has_entry(value)
         return False
 
-    def write(self, content: Content) -> None:
-        """Replace the contents."""
+    def write(self, content: Content, numbered: bool = False) -> None:
+        """Replace the contents.
+
+        Args:
+            numbered: only at one place of an axis, which is a number; elsewhere they are what they were.
+        """
         if self.doubt:
             raise TraceError(self.doubt)
         self.changes()
@@ -176,7 +184,8 @@ class Buffer:
         self.order = None
         self.version += 1
         self.uses = 0
-        if self.version % 8 == 0:  # a long chain of assignments: keep each equation short
+        # a long chain of assignments: keep each equation short
+        if self.version % (LONGEST_NUMBERED if numbered else LONGEST) == 0:
             self.settle(self._variable())
 
     def changes(self) -> None:
@@ -499,7 +508,9 @@ class Array(Result):
             own = value(inverse(at)[1])
             return add(before(at), own) if added and before is not None else own
 
-        buffer.write(new)
+        seen, _ = inverse(axis_indices(buffer.shape))
+        numbered = not added and isinstance(seen, Kronecker) and isinstance(seen.right, Number)
+        buffer.write(new, numbered)
         if pieces is not None and stretch is not None and before is not None:
             held = Buffer((minus(stretch[1], stretch[0]),), piece, buffer.dtype, summed=True)
             buffer.pieces = pieces.written(new, Piece(*stretch, held))
