@@ -541,9 +541,11 @@ class Algebra:
         if not bound:
             return (), tuple(sorted(fs.items()))
 
+        alone = len({i.shape for i in bound}) == len(bound)  # then sizes tell them apart
+
         def seen(i: Base) -> Any:
-            tags = {k: self.index("~" if k is i else "~other", k.size) for k in bound}
-            return i.shape, self.renamed((x for x in fs.items() if i in x[0].free), tags)
+            tags = {} if alone else {k: self.index("~" if k is i else "~other", k.size) for k in bound}
+            return i.shape, alone or self.renamed((x for x in fs.items() if i in x[0].free), tags)
 
         height, order = max((b.height for b in fs), default=0), sorted(bound, key=seen) if len(bound) > 1 else bound
         at = {i: self.index(f"#{height}.{k}", i.size) for k, i in enumerate(order)}
@@ -1068,8 +1070,7 @@ class Book(Algebra):
         b = single(p)
         if not depth or b is None or b.kind != "T" or b.name not in self.definition or not self.sits(b):
             return False
-        names, node = self.definition[b.name]
-        inner = dict(zip(names, b.polys))
+        node, inner = self.definition[b.name][1], dict(zip(self.definition[b.name][0], b.polys))
         return all(self.granted(h, m, inner, under, depth - 1) for h, m in self.needed(how, node, inner))
 
     def forms(self, n: Node, env: Env) -> tuple[Poly, Poly]:

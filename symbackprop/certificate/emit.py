@@ -17,7 +17,7 @@ from symbackprop.calculus.derivation import Gradient, Lemma
 from symbackprop.calculus.lemmas import is_view
 from symbackprop.calculus.reverse_mode import differentiate
 from symbackprop.certificate import check_proof
-from symbackprop.certificate.check_proof import READER, VERSION, Book, Line, Node, Poly, Refused
+from symbackprop.certificate.check_proof import READER, VERSION, Book, Env, Line, Node, Poly, Refused
 from symbackprop.certificate.splits import multiples_of, splits_of
 from symbackprop.certificate.statements import Names, Writer, is_arbitrary, show
 from symbackprop.checking.budget import Budget
@@ -42,19 +42,21 @@ from symbackprop.expression.build import (
     add,
     multiply,
     nodes_once,
+    number,
     sum_over,
     tensors_in,
 )
 from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import Equation, Program, symbols, unused
 from symbackprop.expression.recurrence import Block, Recurrence, blocks, equations_of
+from symbackprop.expression.sizes import simplify
 from symbackprop.proofs.theorem import Proof
 
 ENDING = ".sbp"
 MOST_LOST = 150_000  # steps of lines that the checker refuses, in the search of definitions to open
 SECONDS = 2.0  # for lemmas that the verdict did not need
 MOST_OPENED, FEW_OPENED, MOST_TERMS, LEVELS = 24, 12, 250, 3
-MOST_STEPS, SOME_STEPS, FEW_STEPS, CHEAP_STEPS = 6_000, 2_000, 1_000, 200
+MOST_STEPS, SOME_STEPS, FEW_STEPS, CHEAP_STEPS = 6_000, 2_000, 200, 200
 KINDS = {"pos": "positive", "prob": "prob", "bern": "bern", "pm1": "pm1", "simplex": "real"}
 
 
@@ -194,6 +196,30 @@ class Draft(Book):
         self.known_by: tuple[dict[str, Any], list[Any]] | None = None  # lemmas, and the conditions with them
         self.found: dict[Any, Any] = {}  # what checks of lines gave, without names
         self.asked = False
+        self.seen: dict[Any, tuple[Poly, int, int]] | None = None  # in one check: what entries are, and the steps
+
+    def within(self, e: Poly, size: Poly) -> Poly:
+        """As the checker has it; most places are asked about often."""
+        row = ("within", frozenset(e.items()), frozenset(size.items()), len(self.facts))
+        if row not in self.table:
+            self.table[row] = super().within(e, size)
+        found: Poly = self.table[row]
+        return found
+
+    def read(self, name: str, places: list[Poly], env: Env, opened: frozenset[str]) -> Poly:
+        """As the checker has it, or had it of the same entry in the same check; what that took counts again."""
+        told = name not in env and name in (self.definition if name in opened else self.same)
+        if self.seen is None or not told:
+            return super().read(name, places, env, opened)
+        row = name, tuple(frozenset(p.items()) for p in places), opened
+        if row in self.seen:
+            value, steps, values = self.seen[row]
+            self.steps, self.values = self.steps + steps, self.values + values
+        else:
+            steps, values = self.steps, self.values
+            value = super().read(name, places, env, opened)
+            self.seen[row] = value, self.steps - steps, self.values - values
+        return value
 
     def nameless(self, p: Poly) -> Any:
         """As the checker has it; noted, since it is what conditions are looked up by."""
@@ -229,7 +255,11 @@ class Draft(Book):
             rows.append((*sizes, *flags, self.assumed.get(name), *told))
         row = tuple(rows) if self.recurrent.isdisjoint(order) else None
         if row not in self.found:
-            self.asked, found = row is None, check()
+            self.asked, self.seen = row is None, {}
+            try:
+                found = check()
+            finally:
+                self.seen = None
             if self.asked:
                 return found
             self.found[row] = found
@@ -344,7 +374,7 @@ class Emission:
 
     def written(self, title: str, lemmas: Sequence[Lemma]) -> str:
         """The whole file."""
-        self.lost, self.most_steps = 0, MOST_STEPS
+        self.lost, self.most_steps, self.noted = 0, MOST_STEPS, ""
         self.asked_for = set[str]()  # what stands by itself in gradients that are refused
         self.opening(title)
         self.forward()
@@ -413,7 +443,9 @@ class Emission:
         if isinstance(block, Recurrence):
             self.say(f"together {len(lines)}")
         for line in lines:
-            self.say(f"{word} {line}")
+            text, _, note = line.partition(";")
+            self.say(f"{word} {text}" + (f";{note}" if note and note != self.noted else ""))
+            self.noted = note or self.noted
 
     def rank(self, block: Block, e: Equation) -> str:
         """The rank of an entry of a recurrence: when it is computed."""
@@ -421,8 +453,8 @@ class Emission:
             return ""
         _, env = self.writer.head(e.tensor, e.indices)
         clock = block.clocks[e.tensor]
-        time = self.writer.text(clock.time(e.indices), env)
-        return f" by {block.pace}*({time}) + {block.ranks[e.tensor]}"
+        when = add(multiply(number(block.pace), clock.time(e.indices)), number(block.ranks[e.tensor]))
+        return f" by {self.writer.text(simplify(when), env)}"
 
     def forward(self) -> None:
         """The forward pass up to the cost."""
@@ -546,7 +578,7 @@ class Emission:
             alike = next((r for r in refused if own and {n for n in r[1] if book.kind[n] == "backward"} <= own), None)
             if alike is not None:  # made of the same lines of the user, and more
                 refused.append((equation, hints | {n for n in alike[1] if book.kind[n] == "forward"}, alike[2]))
-            elif not self.opened(equation, hints, FEW_STEPS):
+            elif not self.opened(equation, hints, FEW_STEPS if len(outputs) > 1 else SOME_STEPS):
                 refused.append((equation, hints | self.bare(), book.steps))
                 self.asked_for |= {n for n in self.bare() if book.kind[n] == "forward"}
         cheap = len(refused) == 1 or sum(steps for _, _, steps in refused) <= CHEAP_STEPS

@@ -203,7 +203,8 @@ class Writer:
     def _where(self, c: Expr, a: Expr, b: Expr, env: Mapping[Expr, str]) -> str:
         first, second, test = self.text(a, env), self.text(b, env), self._truth(c, env)
         if test.startswith("not "):
-            return f"where({test[4:]}, {second}, {first})"
+            first, second, test = second, first, test[4:]
+        test = test[1:-1] if test.count("(") == 1 else test
         return f"where({test}, {first}, {second})"
 
     def _truth(self, c: Expr, env: Mapping[Expr, str]) -> str:

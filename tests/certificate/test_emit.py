@@ -260,3 +260,22 @@ def test_save_leaves_nothing_for_the_collector(monkeypatch, tmp_path):
         assert len(made) == 0
     finally:
         gc.enable()
+
+
+def test_draft_puts_a_definition_in_once_and_counts_it_each_time():
+    walked = {}
+
+    def counted(kind):
+        class Counted(kind):
+            def value(self, *parts):
+                walked[kind] = walked.get(kind, 0) + 1
+                return super().value(*parts)
+
+        return Counted()
+
+    books = [counted(kind) for kind in (Book, Draft)]
+    for line in PROOFS["attention"].splitlines():
+        for book in books:
+            book.statement(line)
+        assert books[0].values == books[1].values or not line.startswith("lemma")
+    assert walked[Draft] < walked[Book]
