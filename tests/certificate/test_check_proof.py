@@ -130,7 +130,7 @@ ATTACKS = {
     "a second cost": ("layernorm", "cost J", "cost J\ncost J"),
     "an empty axis": ("layernorm", "size N D", "size N 0"),
     "a power tower": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = 0*gain[i]**999999 + "),
-    "towers of powers": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = 0*((((7**40)**40)**40)**40)**40 + "),
+    "towers of powers": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = ((((7**40)**40)**40)**40)**40*0 + "),
     "division by zero": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = 0*(1/(gain[i] - gain[i])) + "),
     "a division of its own": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = 0*(1/(gain[i]**2 - 1)) + "),
     "contradictory facts": ("layernorm", "size N D", "size N D\nfact N + 1 <= D\nfact D <= N"),
