@@ -698,7 +698,7 @@ def _left_open(goal: ProofGoal, names: Sequence[str], budget: Budget) -> tuple[s
         right = [n for n in names if n not in open_names]
         wherever = " and ".join(dict.fromkeys(b.text for b in rare))
         notes += [f"{enumerated(right)}: right wherever {wherever} (proved); elsewhere not decided"] if right else []
-    notes += [f"neither proved right nor seen to be wrong: {enumerated(open_names)}"] if open_names else []
+    notes += [f"not decided: {enumerated(open_names)}"] if open_names else []
     return tuple(notes)
 
 

@@ -269,6 +269,6 @@ def _has_own_state() -> bool:
     return not heard
 
 
-def _with_errstate(function: Callable[..., Any], *arguments: Any) -> Any:
+def _with_errstate(function: Callable[..., Any], *arguments: Any, **data: Any) -> Any:
     with np.errstate(all="ignore"):
-        return function(*arguments)
+        return function(*arguments, **data)

@@ -161,7 +161,7 @@ class Indicators(Signs):
             by_factor = self._zero_by_factor(mono)
             if by_factor is not None:
                 return by_factor
-        if core is not ONE and all(self.known_positive(a) for a, _ in mono.factors):
+        if core is not ONE and all(self.known_positive(a) or _positive_where_it_exists(e) for a, e in mono.factors):
             value = core
         sides = [abstract((side,)) for side in (value, scale(value, -1))]
         data, args = min(sides, key=lambda side: side[0][0].id)

